@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Runs the tests: `./scripts/test.sh` for all levels, `./scripts/test.sh unit kernel` for some of them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What a run without arguments does. The others take long, and want the machine for themselves.
+LEVELS=(unit kernel sources lab examples)
+usage() {
+  cat <<'TEXT'
+Usage: scripts/test.sh [LEVEL...]
+
+  unit      pure parts, with property tests; types and style (no root)
+  kernel    real kernel objects in network namespaces, and quickstart.sh (root)
+  sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
+  engines   the same of Serf, and failures of all three engines at length; only when named (root)
+  contexts  several hosts over SSH, in the lab; only when named (root)
+  bench     that the benchmark runs; only when named (root)
+  lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
+  examples  every compose file of examples/ started as its README says, in the lab (root)
+
+Installs what is missing: npm packages, and Debian packages by apt-get when root.
+With CI=true nothing may be skipped.
+TEXT
+}
+
+wanted=()
+for argument in "$@"; do
+  case $argument in
+    --help | -h) usage; exit 0 ;;
+    unit | kernel | sources | engines | contexts | bench | lab | examples) wanted+=("$argument") ;;
+    *) echo "test.sh: no such level: $argument (there are: ${LEVELS[*]})" >&2; exit 64 ;;
+  esac
+done
+[ ${#wanted[@]} -gt 0 ] || wanted=("${LEVELS[@]}")
+wants() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
+
+say() { printf '\n== %s\n' "$*" >&2; }
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/docker-router-test.XXXXXX")
+# Labs of a name of our own, so that one that a person has up stays.
+export LAB=${LAB:-test}
+finish() {
+  rm -rf "$logs"
+  # An interrupted run ends its hosts too; after a whole one there is nothing left to end.
+  if wants lab || wants examples; then scripts/lab.sh down >/dev/null 2>&1 || true; fi
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+# Runs the test files of the given folders, one after the other, since most of them own a part of the machine.
+run_tests() {
+  local level=$1 concurrency=$2
+  shift 2
+  local files
+  mapfile -t files < <(find "$@" -name '*.test.ts' 2>/dev/null | sort)
+  if [ ${#files[@]} -eq 0 ]; then echo "no test files in $*" >&2; return 1; fi
+  node --import tsx --test --test-concurrency="$concurrency" --test-reporter=spec --test-reporter-destination=stdout \
+    --test-reporter=./scripts/count-reporter.mjs --test-reporter-destination="$logs/$level.count" "${files[@]}"
+}
+
+level_unit() { npm run -s check && run_tests unit 2 test/unit test/images; }
+level_kernel() { run_tests kernel 1 test/kernel; }
+level_sources() { run_tests sources 1 test/conformance/{multicast,etcd,dns}.test.ts; }
+level_engines() { run_tests engines 1 test/conformance/gossip.test.ts test/etcd test/dns test/gossip; }
+level_contexts() { run_tests contexts 1 test/contexts; }
+level_bench() { run_tests bench 1 test/bench; }
+level_lab() { run_tests lab 1 test/lab; }
+level_examples() { run_tests examples 1 test/examples; }
+
+failed=()
+run_level() {
+  local level=$1
+  if [ "$level" != unit ] && [ "$(id -u)" != 0 ]; then
+    echo "skipped $level: needs root for network namespaces"
+    [ "${CI:-}" != true ] || failed+=("$level")
+    return
+  fi
+  say "level $level"
+  local began=$SECONDS
+  "level_$level" || failed+=("$level")
+  say "level $level took $((SECONDS - began)) s"
+}
+
+setup_node
+npm run -s build
+[ "$(id -u)" != 0 ] || setup_packages
+
+# One after the other: several levels state how soon something must happen, and two cores are not enough for two of them.
+for level in "${LEVELS[@]}" engines contexts bench; do if wants "$level"; then run_level "$level"; fi; done
+
+total() { cat "$logs"/*.count 2>/dev/null | awk -v column="$1" '{ sum += $column } END { print sum + 0 }'; }
+skipped=$(total 3)
+if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then failed+=("$skipped skipped tests"); fi
+bad=$(printf '%s\n' "${failed[@]}" | grep -c . || true)
+[ "$bad" = 0 ] || printf '\nfailed: %s\n' "$(printf '%s ' "${failed[@]}")"
+printf '\n%s passed, %s failed, %s skipped\n' "$(total 1)" "$(total 2)" "$skipped"
+[ "$bad" = 0 ] && [ "$(total 2)" = 0 ] && [ "$(total 1)" -gt 0 ]

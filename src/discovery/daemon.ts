@@ -1,0 +1,265 @@
+/** The discovery daemon: sources -> peer table -> discovery.json, and router.json -> sources. */
+import { join } from 'node:path';
+import type { DiscoveryConfig } from '../config/discovery-config.ts';
+import { parsePrefix } from '../net/ipv4.ts';
+import { PeerTable } from '../peers/table.ts';
+import { type Clock, isoTime } from '../process/clock.ts';
+import { HealthFile } from '../process/health.ts';
+import { type Logger, LogLimiter } from '../process/log.ts';
+import { parseJson, type StackRecord, samePlane } from '../record/record.ts';
+import type { Source, SourceEvent } from '../sources/source.ts';
+import { readCapped, removeLeftovers, writeAtomic } from '../state/atomic-file.ts';
+import { type DiscoveryFile, MAX_DISCOVERY_BYTES, type SourceState } from '../state/discovery-file.ts';
+import { MAX_ROUTER_BYTES, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
+import { TrackedFile } from '../state/tracked-file.ts';
+import { watchFile } from '../state/watch-file.ts';
+import { HostView } from './host.ts';
+import { type InstanceIdentity, nextIdentity } from './identity.ts';
+import { changes, explainWriteError, material, report } from './report.ts';
+import { selfRecord } from './self-record.ts';
+
+/** Events within this time make one write; or within twice the time that a write takes, so that a crowd does not keep a processor busy. */
+const COALESCE_MS = 3;
+const COALESCE_MOST_MS = 1000;
+/** Timeouts are looked at this often. */
+const TICK_MS = 1000;
+/** `last_seen` and `last_update` are refreshed this often when nothing else changes. */
+const REFRESH_MS = 30_000;
+const HOST_MS = 10_000;
+
+export class DiscoveryDaemon {
+  readonly #config: DiscoveryConfig;
+  readonly #sources: readonly Source[];
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #health: HealthFile;
+  readonly #limiter = new LogLimiter();
+  readonly #table = new PeerTable();
+  readonly #host: HostView;
+  readonly #path: string;
+  readonly #routerFile: TrackedFile<RouterFile>;
+  readonly #sourceStates = new Map<string, SourceState>();
+  readonly #stoppers: (() => void)[] = [];
+  #identity: InstanceIdentity | undefined;
+  #plane: RouterFile | undefined;
+  #self: StackRecord | undefined;
+  #written: { file: DiscoveryFile; material: string; at: number } | undefined;
+  #pending: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #deadline = Number.POSITIVE_INFINITY;
+  #hostCheckedAt = Number.NEGATIVE_INFINITY;
+  #writeError: string | undefined;
+  #writeTook = 0;
+  #stopped = false;
+
+  constructor(config: DiscoveryConfig, sources: readonly Source[], clock: Clock, log: Logger) {
+    this.#config = config;
+    this.#sources = sources;
+    this.#clock = clock;
+    this.#log = log;
+    this.#host = new HostView(config.hostIp);
+    this.#health = new HealthFile(config.healthFile);
+    this.#path = join(config.stateDir, 'discovery.json');
+    this.#routerFile = new TrackedFile(join(config.stateDir, 'router.json'), MAX_ROUTER_BYTES, (text) =>
+      parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES),
+    );
+  }
+
+  /** @throws when the health file or the shared volume cannot be used at all. */
+  async start(): Promise<void> {
+    this.#health.start();
+    await removeLeftovers(this.#path);
+    const last = await readCapped(this.#path, MAX_DISCOVERY_BYTES).catch(() => undefined);
+    this.#identity = nextIdentity(last, this.#config.stackId, this.#clock.wall());
+    const watcher = watchFile(this.#routerFile.path, () => void this.#lookAtRouter());
+    const tick = setInterval(() => void this.#tick(), TICK_MS);
+    this.#stoppers.push(
+      () => watcher.close(),
+      () => clearInterval(tick),
+    );
+    await this.#lookAtRouter();
+    await this.#tick();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const stop of this.#stoppers) stop();
+    clearTimeout(this.#pending);
+    await Promise.all(this.#sources.map((source) => source.stop()));
+    await this.#writing;
+    this.#health.stop();
+  }
+
+  async #tick(): Promise<void> {
+    const now = this.#clock.monotonic();
+    if (this.#host.address === undefined || now - this.#hostCheckedAt >= HOST_MS) await this.#lookAtHost();
+    if (now >= this.#deadline) {
+      this.#table.expire(now);
+      this.#deadline = this.#table.nextDeadline(now);
+      this.#changed();
+    } else if (this.#written && now - this.#written.at >= REFRESH_MS) this.#changed();
+    this.#updateHealth();
+  }
+
+  async #lookAtHost(): Promise<void> {
+    this.#hostCheckedAt = this.#clock.monotonic();
+    const news = await this.#host.refresh();
+    if (news !== undefined) this.#log.info(news);
+    this.#republish();
+  }
+
+  async #lookAtRouter(): Promise<void> {
+    const look = await this.#routerFile.look();
+    if (look.kind === 'bad')
+      return this.#limited('router.json', `router.json ignored, the last good one stays: ${look.error}`);
+    if (look.kind !== 'good') return;
+    const { stack_id } = look.value;
+    if (stack_id !== undefined && stack_id !== this.#config.stackId) {
+      this.#log.info(`router.json is of stack ${stack_id}; waiting for this stack's router`);
+      return;
+    }
+    this.#plane = look.value;
+    this.#republish();
+  }
+
+  /** Builds this stack's record from what is known and hands it to the sources when it says something new. */
+  #republish(): void {
+    if (this.#host.address === undefined || !this.#identity || this.#stopped) return;
+    const next = selfRecord({
+      config: this.#config,
+      identity: this.#identity,
+      hostIp: this.#host.address,
+      plane: this.#plane,
+      seq: (this.#self?.seq ?? 0) + 1,
+    });
+    if (this.#self && samePlane(this.#self, next)) return;
+    const first = this.#self === undefined;
+    this.#self = next;
+    this.#log.info(
+      `announcing ${next.stack_id} on VNI ${next.vni}: ${next.subnets.join(', ') || 'no subnets (no router yet)'}`,
+    );
+    for (const source of this.#sources) {
+      source.publish(next);
+      if (first) source.start((event) => this.#onEvent(source.name, event));
+    }
+    this.#changed();
+  }
+
+  #onEvent(source: string, event: SourceEvent): void {
+    if (this.#stopped) return;
+    const now = this.#clock.monotonic();
+    if (event.type === 'dropped')
+      return this.#limited(`${source} ${event.kind}`, `${source}: ${event.kind} ${event.message}`);
+    if (event.type === 'state') return this.#onState(source, event.ok, event.message);
+    if (!this.#store(source, event, now)) return;
+    // Scanning thousands of rows for every event would cost more than looking at the next tick.
+    const next = this.#table.size < 1000 ? this.#table.nextDeadline(now) : now + TICK_MS;
+    this.#deadline = Math.min(this.#deadline, next);
+    this.#changed();
+  }
+
+  /** Returns whether the table now says something new. */
+  #store(
+    source: string,
+    event: Extract<SourceEvent, { type: 'upsert' | 'remove' | 'snapshot' }>,
+    now: number,
+  ): boolean {
+    if (event.type === 'remove') return this.#table.remove(source, event.gone);
+    if (event.type === 'snapshot') {
+      this.#table.snapshot(source, event.records, now, event.lifetime);
+      return true;
+    }
+    const outcome = this.#table.upsert(source, event.record, now, event.lifetime);
+    if (outcome === 'full') {
+      this.#limited(
+        'table full',
+        `peer ${event.record.stack_id} ignored: too many stacks, or too many claims to its id`,
+      );
+    }
+    return outcome === 'new' || outcome === 'changed';
+  }
+
+  #onState(source: string, ok: boolean, message: string | undefined): void {
+    const state = ok ? 'ok' : 'failing';
+    const before = this.#sourceStates.get(source);
+    if (before?.state !== state || before.message !== message) {
+      this.#log[ok ? 'info' : 'error'](`${source}: ${message ?? state}`);
+      const since = before?.state === state ? before.since : isoTime(this.#clock.wall());
+      this.#sourceStates.set(source, { state, since, ...(message && { message: message.slice(0, 500) }) });
+    }
+    this.#table.setReachable(source, ok, this.#clock.monotonic());
+    this.#updateHealth();
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#stopped) return;
+    const wait = Math.min(COALESCE_MOST_MS, Math.max(COALESCE_MS, 2 * this.#writeTook));
+    this.#pending ??= setTimeout(() => {
+      this.#pending = undefined;
+      const began = this.#clock.monotonic();
+      this.#writing = this.#writing
+        .then(() => this.#write())
+        .finally(() => {
+          this.#writeTook = this.#clock.monotonic() - began;
+        });
+    }, wait);
+  }
+
+  async #write(): Promise<void> {
+    if (!this.#self) return;
+    const now = this.#clock.monotonic();
+    const file = this.#report(this.#self, now);
+    const text = material(file);
+    if (text === this.#written?.material && now - this.#written.at < REFRESH_MS) return;
+    for (const { level, text: line } of changes(this.#written?.file, file)) this.#log[level](line);
+    try {
+      await writeAtomic(this.#path, `${JSON.stringify(file, undefined, 2)}\n`);
+      this.#writeError = undefined;
+      this.#written = { file, material: text, at: now };
+    } catch (cause) {
+      this.#writeError = explainWriteError(this.#path, cause as NodeJS.ErrnoException);
+      this.#limited('write', this.#writeError);
+      // Empty material differs from everything, so the next tick of the refresh writes again.
+      this.#written = { file, material: '', at: now - REFRESH_MS + 2 * TICK_MS };
+    }
+    this.#updateHealth();
+  }
+
+  #report(self: StackRecord, monotonicMs: number): DiscoveryFile {
+    return report({
+      self,
+      interfaceName: this.#host.interfaceName,
+      underlayMtu: this.#host.mtu,
+      modes: this.#config.modes,
+      known: this.#table.view(monotonicMs),
+      sources: Object.fromEntries(this.#sourceStates),
+      policy: {
+        allowedSubnets: this.#config.allowedSubnets.flatMap((text) => parsePrefix(text) ?? []),
+        hostNetworks: this.#host.networks,
+      },
+      wallMs: this.#clock.wall(),
+      monotonicMs,
+    });
+  }
+
+  #updateHealth(): void {
+    const failing = [...this.#sourceStates].filter(([, { state }]) => state === 'failing');
+    const problems = [
+      this.#host.address === undefined && 'no default route, so the host address is unknown; set HOST_IP',
+      this.#writeError,
+      ...failing.map(([name, { message }]) => `${name}: ${message}`),
+      this.#written?.file.self.reason,
+    ].filter((text) => typeof text === 'string');
+    if (problems.length > 0) this.#health.set('unhealthy', problems.join('; '));
+    else if (this.#written && this.#sourceStates.size === this.#sources.length) {
+      const accepted = this.#written.file.peers.filter(({ status }) => status !== 'rejected');
+      this.#health.set('ok', `${accepted.length} peers`);
+    }
+  }
+
+  #limited(kind: string, text: string): void {
+    const held = this.#limiter.admit(kind, this.#clock.monotonic());
+    if (held !== undefined) this.#log.warn(held > 0 ? `${text} (and ${held} more like it)` : text);
+  }
+}

@@ -1,0 +1,114 @@
+/** `ip -j` and `bridge -j` output -> observed state. Pure; unknown fields and rows of other kinds are passed over. */
+import * as v from 'valibot';
+import { parseWith } from '../record/record.ts';
+import type { Address, Link, OverlayTables, Route } from './observed.ts';
+import { ROUTE_PROTOCOL, VXLAN_DEVICE } from './owned.ts';
+
+const AddressRow = v.object({
+  family: v.string(),
+  local: v.string(),
+  prefixlen: v.number(),
+  label: v.optional(v.string(), ''),
+});
+const LinkRow = v.object({
+  ifname: v.string(),
+  address: v.optional(v.string(), ''),
+  mtu: v.number(),
+  flags: v.array(v.string()),
+  link_netnsid: v.optional(v.number()),
+  linkinfo: v.optional(
+    v.object({
+      info_kind: v.optional(v.string()),
+      info_data: v.optional(v.looseObject({})),
+    }),
+  ),
+  addr_info: v.optional(v.array(v.unknown()), []),
+});
+const VxlanData = v.object({
+  id: v.number(),
+  port: v.number(),
+  local: v.optional(v.string()),
+  learning: v.boolean(),
+});
+const RouteRow = v.object({
+  dst: v.string(),
+  gateway: v.optional(v.string()),
+  dev: v.optional(v.string()),
+  protocol: v.optional(v.string(), 'boot'),
+  metric: v.optional(v.number(), 0),
+});
+const NeighbourRow = v.object({ dst: v.string(), lladdr: v.string(), state: v.array(v.string()) });
+const FdbRow = v.object({
+  mac: v.string(),
+  dst: v.string(),
+  port: v.optional(v.number()),
+  state: v.optional(v.string()),
+});
+
+/** JSON array; iproute2 prints nothing at all, or `[{}]`, for an empty listing. @throws Error when it is neither. */
+function rows(json: string): unknown[] {
+  const value: unknown = json.trim() === '' ? [] : JSON.parse(json);
+  if (!Array.isArray(value)) throw new Error('expected a JSON array from iproute2');
+  return value;
+}
+
+function each<S extends v.GenericSchema>(schema: S, items: readonly unknown[]): v.InferOutput<S>[] {
+  return items.flatMap((item) => {
+    const parsed = v.safeParse(schema, item);
+    return parsed.success ? [parsed.output] : [];
+  });
+}
+
+function linkOf(row: v.InferOutput<typeof LinkRow>): Link {
+  const base = { name: row.ifname, mac: row.address, mtu: row.mtu, up: row.flags.includes('UP') };
+  if (row.linkinfo?.info_kind !== 'vxlan') return base;
+  const data = parseWith(VxlanData, row.linkinfo.info_data);
+  if (!data.ok) return base;
+  const { id: vni, ...rest } = data.value;
+  return { ...base, vxlan: { vni, ...rest, foreignUnderlay: row.link_netnsid !== undefined } };
+}
+
+/** `ip -j -d address show` */
+export function parseLinks(json: string): { links: Link[]; addresses: Address[] } {
+  const found = each(LinkRow, rows(json));
+  const addresses = found.flatMap((row) =>
+    each(AddressRow, row.addr_info)
+      .filter(({ family }) => family === 'inet')
+      .map(({ local, prefixlen, label }) => ({ device: row.ifname, address: local, length: prefixlen, label })),
+  );
+  return { links: found.map(linkOf), addresses };
+}
+
+/** `ip -j -4 route show table main`; a host route loses its /32 in the listing and gets it back here. */
+export function parseRoutes(json: string): Route[] {
+  return each(RouteRow, rows(json)).map(({ dst, gateway, dev, protocol, metric }) => ({
+    destination: dst === 'default' || dst.includes('/') ? dst : `${dst}/32`,
+    ...(gateway !== undefined && { via: gateway }),
+    ...(dev !== undefined && { device: dev }),
+    protocol,
+    metric,
+  }));
+}
+
+/** `ip -j -4 neigh show dev vxlan0`: the permanent entries. */
+export function parseNeighbours(json: string): Map<string, string> {
+  const permanent = each(NeighbourRow, rows(json)).filter(({ state }) => state.includes('PERMANENT'));
+  return new Map(permanent.map(({ dst, lladdr }) => [dst, lladdr]));
+}
+
+/** `bridge -j fdb show dev vxlan0`; an entry to the device's own port is listed without it. */
+export function parseFdb(json: string, devicePort: number): Pick<OverlayTables, 'unicast' | 'flood'> {
+  const unicast = new Map<string, string>();
+  const flood = new Set<string>();
+  for (const { mac, dst, port = devicePort } of each(FdbRow, rows(json))) {
+    if (mac === '00:00:00:00:00:00') flood.add(`${dst}:${port}`);
+    else unicast.set(mac, `${dst}:${port}`);
+  }
+  return { unicast, flood };
+}
+
+/** Our routes over the overlay device. */
+export function overlayRoutes(routes: readonly Route[]): Map<string, string> {
+  const ours = routes.filter((route) => route.device === VXLAN_DEVICE && route.protocol === String(ROUTE_PROTOCOL));
+  return new Map(ours.map(({ destination, via }) => [destination, via ?? '']));
+}

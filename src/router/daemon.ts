@@ -1,0 +1,205 @@
+/** The router daemon: discovery.json and the kernel's state -> reconcile -> router.json. Level-triggered, one pass at a time. */
+import { join } from 'node:path';
+import type { RouterConfig } from '../config/router-config.ts';
+import { ConfigError } from '../config/variables.ts';
+import { type Clock, isoTime } from '../process/clock.ts';
+import { HealthFile } from '../process/health.ts';
+import { type Logger, LogLimiter } from '../process/log.ts';
+import { parseJson } from '../record/record.ts';
+import { readCapped, removeLeftovers, writeAtomic } from '../state/atomic-file.ts';
+import { MAX_DISCOVERY_BYTES } from '../state/discovery-file.ts';
+import { MAX_ROUTER_BYTES, type Problem, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
+import { TrackedFile } from '../state/tracked-file.ts';
+import { watchFile } from '../state/watch-file.ts';
+import { type DiscoveryInput, parseDiscovery, routedPart } from './discovery-input.ts';
+import { fatalProblems, forwardingProblem } from './preflight.ts';
+import { type Pass, type Remembered, reconcile, type Surroundings } from './reconcile.ts';
+import { type Settled, settled, step } from './step.ts';
+import { explainDeviceError, surroundings } from './surroundings.ts';
+
+/** A pass that failed is tried again after this, doubled each time up to the resync interval. */
+const RETRY_MS = 500;
+
+export class RouterDaemon {
+  readonly #config: RouterConfig;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #health: HealthFile;
+  readonly #limiter = new LogLimiter();
+  readonly #path: string;
+  readonly #discoveryFile: TrackedFile<DiscoveryInput>;
+  #around: Surroundings | undefined;
+  #remembered: Remembered = { port: undefined, gateway: undefined };
+  #input: DiscoveryInput | undefined;
+  #routedPart = '';
+  #written = '';
+  #running: Promise<void> | undefined;
+  #again = false;
+  /** What the last pass left, while it is less than a resync interval old; a pass without it looks at the kernel first. */
+  #settled: Settled | undefined;
+  #resyncAt = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #failures = 0;
+  #stopped = false;
+  #closeWatch: () => void = () => undefined;
+
+  constructor(config: RouterConfig, clock: Clock, log: Logger) {
+    this.#config = config;
+    this.#clock = clock;
+    this.#log = log;
+    this.#health = new HealthFile(config.healthFile);
+    this.#path = join(config.stateDir, 'router.json');
+    this.#discoveryFile = new TrackedFile(join(config.stateDir, 'discovery.json'), MAX_DISCOVERY_BYTES, parseDiscovery);
+  }
+
+  /** @throws ConfigError when the container lacks what no retry can give it. */
+  async start(): Promise<void> {
+    const fatal = await fatalProblems(this.#config.stateDir);
+    if (fatal.length > 0) throw new ConfigError(fatal);
+    this.#health.start();
+    await removeLeftovers(this.#path);
+    this.#remembered = await this.#remember();
+    this.#around = await surroundings(this.#config, this.#log);
+    const watcher = watchFile(this.#discoveryFile.path, () => void this.#lookAtDiscovery());
+    this.#closeWatch = () => watcher.close();
+    await this.#lookAtDiscovery();
+    await this.#trigger();
+  }
+
+  /** Devices, routes and the gateway address stay: forwarding outlives this process. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#closeWatch();
+    clearTimeout(this.#timer);
+    await this.#running;
+    this.#health.stop();
+  }
+
+  async #remember(): Promise<Remembered> {
+    const text = await readCapped(this.#path, MAX_ROUTER_BYTES).catch(() => undefined);
+    const last = text === undefined ? undefined : parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES);
+    return last?.ok
+      ? { port: last.value.vxlan_port, gateway: last.value.gateway_ip }
+      : { port: undefined, gateway: undefined };
+  }
+
+  async #lookAtDiscovery(): Promise<void> {
+    const look = await this.#discoveryFile.look();
+    if (look.kind === 'bad')
+      return this.#limited('discovery.json', `discovery.json ignored, the last good one stays: ${look.error}`);
+    if (look.kind !== 'good') return;
+    if (look.value.dropped.length > 0) {
+      this.#limited(
+        'dropped',
+        `${look.value.dropped.length} entries of discovery.json ignored: ${look.value.dropped[0]}`,
+      );
+    }
+    const part = routedPart(look.value);
+    this.#input = look.value;
+    if (part === this.#routedPart) return;
+    this.#routedPart = part;
+    await this.#trigger();
+  }
+
+  /** Runs a pass now, or once more after the one that is running. */
+  async #trigger(): Promise<void> {
+    if (this.#stopped || !this.#around) return;
+    this.#again = true;
+    this.#running ??= this.#loop().finally(() => {
+      this.#running = undefined;
+    });
+    await this.#running;
+  }
+
+  async #loop(): Promise<void> {
+    clearTimeout(this.#timer);
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      await this.#pass();
+    }
+    if (this.#stopped) return;
+    const retry = Math.min(this.#config.resyncMs, RETRY_MS * 2 ** Math.min(this.#failures - 1, 16));
+    const rest = Math.max(0, this.#resyncAt - this.#clock.monotonic());
+    this.#timer = setTimeout(() => void this.#trigger(), this.#failures > 0 ? retry : rest);
+  }
+
+  /** A step where the last pass allows it; otherwise, and every resync interval, the whole. */
+  async #advance(input: DiscoveryInput | undefined): Promise<Pass> {
+    const from = this.#clock.monotonic() < this.#resyncAt ? this.#settled : undefined;
+    this.#settled = undefined;
+    const stepped = from && input ? await step(this.#config, from, input) : undefined;
+    if (stepped) return stepped;
+    const pass = await reconcile(this.#config, this.#around!, this.#remembered, input);
+    this.#resyncAt = this.#clock.monotonic() + this.#config.resyncMs;
+    return pass;
+  }
+
+  async #pass(): Promise<void> {
+    try {
+      const started = this.#clock.monotonic();
+      const input = this.#input;
+      const pass = await this.#advance(input);
+      this.#settled = settled(pass, input);
+      const forwarding = await forwardingProblem();
+      const problems = [...pass.problems, ...(forwarding ? [forwarding] : [])];
+      for (const note of pass.notes) this.#log.info(note);
+      if (pass.changed > 0) {
+        const ms = Math.round(this.#clock.monotonic() - started);
+        this.#log.info(
+          `kernel brought up to date with ${pass.changed} changes in ${ms} ms: ${pass.routed} remote subnets`,
+        );
+      }
+      await this.#publish(pass, problems);
+      this.#settle(pass, problems);
+    } catch (cause) {
+      this.#failures += 1;
+      const message = explainDeviceError((cause as Error).message, this.#config);
+      this.#limited(`pass ${message}`, message, 'error');
+      this.#health.set('unhealthy', message);
+    }
+  }
+
+  #settle(pass: Pass, problems: readonly Problem[]): void {
+    for (const { code, message } of problems) this.#limited(`${code} ${message}`, message, 'error');
+    // A peer that is refused is that peer's trouble, not this router's.
+    const own = problems.filter(({ code }) => code !== 'peer-refused');
+    this.#failures = own.some(
+      ({ code }) => code === 'kernel-refused' || code === 'not-settled' || code === 'gateway-taken',
+    )
+      ? this.#failures + 1
+      : 0;
+    if (own.length > 0) this.#health.set('unhealthy', own.map(({ message }) => message).join('; '));
+    else if (pass.device) this.#health.set('ok', `${pass.routed} remote subnets`);
+    else
+      this.#health.set(
+        'starting',
+        'waiting for discovery.json; is the discovery service of this stack running with the same volume?',
+      );
+  }
+
+  /** Writes router.json when it says something new. */
+  async #publish(pass: Pass, problems: readonly Problem[]): Promise<void> {
+    const { device, gatewayIp, subnets } = pass;
+    const ready = device?.vxlan && gatewayIp !== undefined;
+    const plane: Omit<RouterFile, 'last_update'> = {
+      version: 1,
+      ...(this.#input && { stack_id: this.#input.self.stack_id }),
+      subnets: ready ? [...subnets] : [],
+      ...(ready && { gateway_ip: gatewayIp, vtep_mac: device.mac, vxlan_port: device.vxlan!.port, mtu: device.mtu }),
+      underlay: this.#around!.underlay,
+      problems: problems.slice(0, 32).map(({ code, message }) => ({ code, message: message.slice(0, 1000) })),
+    };
+    const text = JSON.stringify(plane);
+    // Before discovery has spoken there is nothing to announce, and the old file holds the port to come back to.
+    if (text === this.#written || (!ready && !this.#input)) return;
+    const file: RouterFile = { ...plane, last_update: isoTime(this.#clock.wall()) };
+    await writeAtomic(this.#path, `${JSON.stringify(file, undefined, 2)}\n`);
+    this.#written = text;
+    if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp };
+  }
+
+  #limited(kind: string, text: string, level: 'warn' | 'error' = 'warn'): void {
+    const held = this.#limiter.admit(kind, this.#clock.monotonic());
+    if (held !== undefined) this.#log[level](held > 0 ? `${text} (and ${held} more like it)` : text);
+  }
+}

@@ -1,0 +1,106 @@
+/** discovery.json as the router takes it: hostile input, each peer judged by itself. Pure. */
+import { parsePrefix } from '../net/ipv4.ts';
+import { type Claim, judgeAll, type Standing } from '../peers/judge.ts';
+import { type Parsed, parseJson, parseWith } from '../record/record.ts';
+import {
+  DiscoveryEnvelopeSchema,
+  MAX_DISCOVERY_BYTES,
+  type PeerEntry,
+  PeerSchema,
+  type SelfEntry,
+} from '../state/discovery-file.ts';
+
+export interface DiscoveryInput {
+  readonly self: SelfEntry;
+  readonly peers: readonly PeerEntry[];
+  /** Entries that were not understood, in words. */
+  readonly dropped: readonly string[];
+}
+
+export function parseDiscovery(text: string): Parsed<DiscoveryInput> {
+  const envelope = parseJson(DiscoveryEnvelopeSchema, text, MAX_DISCOVERY_BYTES);
+  if (!envelope.ok) return envelope;
+  const peers: PeerEntry[] = [];
+  const dropped: string[] = [];
+  for (const [index, item] of envelope.value.peers.entries()) {
+    const peer = parseWith(PeerSchema, item);
+    if (peer.ok) peers.push(peer.value);
+    else dropped.push(`peers[${index}]: ${peer.error}`);
+  }
+  return { ok: true, value: { self: envelope.value.self, peers, dropped } };
+}
+
+/** The part of a stack's own entry that decides what the kernel shall hold; times do not. */
+export function selfPart({ self }: DiscoveryInput): string {
+  const { last_seen: _seen, status: _status, ...rest } = self;
+  return JSON.stringify(rest);
+}
+
+/** The same of a whole file. */
+export function routedPart(input: DiscoveryInput): string {
+  const peers = input.peers.map(({ last_seen: _seen, ...peer }) => ({ ...peer, status: peer.status === 'rejected' }));
+  return selfPart(input) + JSON.stringify(peers);
+}
+
+export interface Accepted {
+  readonly peers: readonly PeerEntry[];
+  /** Peers that discovery accepted and this check does not: `stack-b: reason`. */
+  readonly refused: readonly string[];
+  readonly standing: Standing;
+}
+
+const candidatesOf = ({ peers }: DiscoveryInput) => peers.filter(({ status }) => status !== 'rejected');
+
+/** Checks again what discovery has accepted, against the subnets that the router itself sees. */
+export function acceptPeers(
+  input: DiscoveryInput,
+  ownSubnets: readonly string[],
+  allowedSubnets: readonly string[],
+): Accepted {
+  const candidates = candidatesOf(input);
+  const self: Claim = { ...input.self, subnets: [...ownSubnets] };
+  const policy = { allowedSubnets: allowedSubnets.flatMap((subnet) => parsePrefix(subnet) ?? []), hostNetworks: [] };
+  const { verdicts, standing } = judgeAll(self, candidates, policy);
+  const peers: PeerEntry[] = [];
+  const refused: string[] = [];
+  for (const [index, peer] of candidates.entries()) {
+    if (verdicts[index] === undefined) peers.push(peer);
+    else refused.push(`${peer.stack_id}: ${verdicts[index]}`);
+  }
+  return { peers, refused, standing };
+}
+
+function sameClaim(a: Claim | undefined, b: Claim): boolean {
+  return (
+    a !== undefined &&
+    a.instance === b.instance &&
+    a.since === b.since &&
+    a.vni === b.vni &&
+    a.host_ip === b.host_ip &&
+    a.gateway_ip === b.gateway_ip &&
+    a.vtep_mac === b.vtep_mac &&
+    a.vxlan_port === b.vxlan_port &&
+    a.subnets.length === b.subnets.length &&
+    a.subnets.every((subnet, index) => subnet === b.subnets[index])
+  );
+}
+
+/** Entries of `from` that `to` does not have, or has otherwise. */
+export function differing(from: readonly PeerEntry[], to: readonly PeerEntry[]): PeerEntry[] {
+  const others = new Map(to.map((peer) => [peer.stack_id, peer]));
+  return from.filter((peer) => !sameClaim(others.get(peer.stack_id), peer));
+}
+
+/**
+ * What `acceptPeers` would accept of the next file, found from what changed alone: when nobody was refused and no newcomer meets an
+ * obstacle, nobody is refused, in whatever order they are judged. undefined when that does not hold; `before` is then used up.
+ */
+export function acceptChanges(before: Accepted, input: DiscoveryInput): Accepted | undefined {
+  const peers = candidatesOf(input);
+  if (before.refused.length > 0 || new Set(peers.map(({ stack_id }) => stack_id)).size !== peers.length)
+    return undefined;
+  for (const lost of differing(before.peers, peers)) before.standing.release(lost);
+  for (const gained of differing(peers, before.peers))
+    if (before.standing.admit(gained) !== undefined) return undefined;
+  return { peers, refused: [], standing: before.standing };
+}

@@ -1,0 +1,30 @@
+/** Entry of the router image. */
+import { readRouterConfig } from '../config/router-config.ts';
+import { systemClock } from '../process/clock.ts';
+import { runDaemon } from '../process/run-daemon.ts';
+import { RouterDaemon } from './daemon.ts';
+
+const HELP = `docker-router: forwards between this stack and the others
+
+Usage: docker-router [run | --help | --version]
+
+Everything it must know comes from discovery.json in the shared volume. Optional variables:
+  UNDERLAY          auto (default), host, published
+  VXLAN_PORT        auto (default: 4789, or the next free one), or a number
+  VXLAN_MTU         auto (default: the underlay's less 50), or a number
+  GATEWAY           auto (default), off
+  UPSTREAM_GATEWAY  auto (default: first address of the subnet), or the bridge's address
+  MASQUERADE        auto (default: when the host may filter bridged traffic), on, off
+  ALLOWED_SUBNETS   subnets that peers may announce (the private ones)
+  RESYNC_INTERVAL   how often the kernel is compared with what is wanted (60s)
+  DISCOVERY_PORT    4790, never used for VXLAN
+  LOG_LEVEL         debug, info (default), warning, error
+  LOG_FORMAT        text (default), json
+`;
+
+await runDaemon({
+  name: 'router',
+  help: HELP,
+  config: readRouterConfig,
+  create: async (config, log) => new RouterDaemon(config, systemClock, log),
+});

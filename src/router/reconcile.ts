@@ -1,0 +1,165 @@
+/** One pass: observe, decide, apply, look again. */
+import type { RouterConfig } from '../config/router-config.ts';
+import type { DesiredDevice, Underlay } from '../desired/device.ts';
+import { VXLAN_OVERHEAD } from '../desired/device.ts';
+import { desiredOverlay } from '../desired/overlay.ts';
+import { desiredTables } from '../desired/ruleset.ts';
+import { type StackFacts, type StackInterface, stackFacts } from '../desired/stack-facts.ts';
+import { applyPlan } from '../kernel/apply.ts';
+import { observe } from '../kernel/observe.ts';
+import type { Link, Observed } from '../kernel/observed.ts';
+import { ROUTE_PROTOCOL, VXLAN_DEVICE } from '../kernel/owned.ts';
+import { formatPrefix } from '../net/ipv4.ts';
+import { vtepMac } from '../net/mac.ts';
+import { type Desired, isEmpty, makePlan, type Plan, planSize } from '../plan/plan.ts';
+import type { SelfEntry } from '../state/discovery-file.ts';
+import type { Problem } from '../state/router-file.ts';
+import { type Accepted, acceptPeers, type DiscoveryInput } from './discovery-input.ts';
+import { becomeGateway } from './gateway.ts';
+import { ensureDevice } from './vxlan-device.ts';
+
+/** What does not change while the process runs. */
+export interface Surroundings {
+  readonly underlay: Underlay;
+  /** The kernel can forward from an ingress hook. */
+  readonly fast: boolean;
+  readonly masquerade: boolean;
+}
+
+/** What the last router.json said: kept so that addresses and ports survive a restart. */
+export interface Remembered {
+  readonly port: number | undefined;
+  readonly gateway: string | undefined;
+}
+
+export interface Pass {
+  /** vxlan0 as it now is; undefined until discovery has told whose it is. */
+  readonly device: Link | undefined;
+  readonly gatewayIp: string | undefined;
+  readonly subnets: readonly string[];
+  /** undefined until there is a discovery.json. */
+  readonly accepted: Accepted | undefined;
+  /** Prefix lengths for which the kernel has sets and rules. */
+  readonly lengths: readonly number[];
+  /** Remote subnets that have a route. */
+  readonly routed: number;
+  readonly problems: readonly Problem[];
+  readonly notes: readonly string[];
+  readonly changed: number;
+}
+
+/** Interfaces whose containers send through this router. */
+export function servedInterfaces(facts: StackFacts, config: Pick<RouterConfig, 'gateway'>): readonly StackInterface[] {
+  if (config.gateway === 'off') return facts.interfaces;
+  return facts.interfaces.filter(({ name }) => name === facts.gateway?.device);
+}
+
+export function desiredDevice(
+  self: SelfEntry,
+  config: RouterConfig,
+  underlay: Underlay,
+  stackMtu: number,
+): DesiredDevice {
+  const underlayMtu = underlay === 'host' ? (self.underlay_mtu ?? 1500) : stackMtu;
+  return {
+    vni: self.vni,
+    mac: vtepMac(self.stack_id),
+    mtu: config.vxlanMtu === 'auto' ? underlayMtu - VXLAN_OVERHEAD : config.vxlanMtu,
+    underlay,
+    local: underlay === 'host' ? self.host_ip : undefined,
+  };
+}
+
+function desiredState(
+  observed: Observed,
+  served: readonly StackInterface[],
+  input: DiscoveryInput | undefined,
+  config: RouterConfig,
+  around: Surroundings,
+) {
+  const device = observed.links.find(({ name, vxlan }) => name === VXLAN_DEVICE && vxlan);
+  const subnets = served.map(({ prefix }) => formatPrefix(prefix));
+  const accepted = input && acceptPeers(input, subnets, config.allowedSubnets);
+  const overlay = desiredOverlay(accepted?.peers ?? []);
+  const ownAddresses = observed.addresses
+    .filter(({ device: name }) => name !== VXLAN_DEVICE && name !== 'lo')
+    .map(({ address }) => address);
+  const tables = desiredTables({
+    stack: served,
+    ownAddresses: [...new Set(ownAddresses)].sort(),
+    overlayMtu: device?.mtu,
+    lengths: overlay.lengths,
+    fast: around.fast,
+    masquerade: around.masquerade && config.gateway !== 'off',
+  });
+  const desired: Desired = { overlay, tables, device: device !== undefined };
+  return { desired, device, subnets, accepted };
+}
+
+/** Routes to peers' subnets that somebody else made stand before ours. */
+function foreignRoutes(observed: Observed, subnets: { has(subnet: string): boolean }): Problem[] {
+  const foreign = observed.routes.filter(
+    ({ destination, protocol }) => protocol !== String(ROUTE_PROTOCOL) && subnets.has(destination),
+  );
+  return foreign.slice(0, 5).map(({ destination, via, device }) => ({
+    code: 'foreign-route',
+    message:
+      `the route ${destination} ${via ? `via ${via} ` : ''}dev ${device} in the router stands before the one to that peer, ` +
+      `and this router did not make it; remove it: ip route del ${destination} dev ${device}`,
+  }));
+}
+
+/** A failing line is a problem of its own; what differs after the pass all the same is one too. */
+async function applied(plan: Plan, desired: Desired): Promise<Problem[]> {
+  const failures = await applyPlan(plan);
+  if (failures.length > 0) return failures.slice(0, 5).map((message) => ({ code: 'kernel-refused', message }));
+  const left = makePlan(desired, await observe());
+  if (isEmpty(left)) return [];
+  const message = `${planSize(left)} kernel entries differ again right after they were set; is something else changing them?`;
+  return [{ code: 'not-settled', message }];
+}
+
+export function refusals(accepted: Accepted | undefined): Problem[] {
+  return (accepted?.refused ?? []).slice(0, 10).map((message) => ({ code: 'peer-refused', message }));
+}
+
+/** @throws Error when the kernel cannot be observed, or refuses the gateway or the device. */
+export async function reconcile(
+  config: RouterConfig,
+  around: Surroundings,
+  remembered: Remembered,
+  input: DiscoveryInput | undefined,
+): Promise<Pass> {
+  const notes: string[] = [];
+  let observed = await observe();
+  const policy = { gateway: config.gateway, upstreamGateway: config.upstreamGateway, remembered: remembered.gateway };
+  const facts = stackFacts(observed, policy);
+  const problems = [...facts.problems];
+  if (facts.gateway) {
+    const { changed, problem } = await becomeGateway(facts.gateway, observed);
+    if (problem) problems.push(problem);
+    if (changed) {
+      notes.push(
+        `is the gateway ${facts.gateway.address} of ${facts.gateway.device}, itself by way of ${facts.gateway.upstream}`,
+      );
+      observed = await observe();
+    }
+  }
+  const served = problems.some(({ code }) => code === 'gateway-taken') ? [] : servedInterfaces(facts, config);
+  if (input && served.length > 0) {
+    const want = desiredDevice(input.self, config, around.underlay, Math.min(...served.map(({ mtu }) => mtu)));
+    const ports = { configured: config.vxlanPort, remembered: remembered.port, discoveryPort: config.discoveryPort };
+    const existing = observed.links.find(({ name }) => name === VXLAN_DEVICE);
+    const { changed, note } = await ensureDevice(want, existing, ports, config.handle);
+    if (note) notes.push(note);
+    if (changed) observed = await observe();
+  }
+  const { desired, device, subnets, accepted } = desiredState(observed, served, input, config, around);
+  const plan = makePlan(desired, observed);
+  const { tables, lengths } = desired.overlay;
+  problems.push(...refusals(accepted), ...foreignRoutes(observed, tables.routes));
+  if (!isEmpty(plan)) problems.push(...(await applied(plan, desired)));
+  const gatewayIp = facts.gateway?.address ?? served[0]?.address;
+  const routed = tables.routes.size;
+  return { device, gatewayIp, subnets, accepted, lengths, routed, problems, notes, changed: planSize(plan) };
+}

@@ -1,0 +1,31 @@
+/** The arithmetic of the etcd source's timers, apart from the timers. Times in milliseconds. */
+
+/** How often the lease is renewed: etcd's own clients do so at a third of its time, so that two renewals may fail. */
+export function renewInterval(ttlMs: number): number {
+  return ttlMs / 3;
+}
+
+/**
+ * How long an answer may take. With the renewal at a third of the lease, two members that hang one after the other are left behind and
+ * a third is reached while the lease still lives. etcd itself gives up a proposal after 5 s and two election timeouts.
+ */
+export function answerTimeout(ttlMs: number): number {
+  return Math.min(5000, Math.max(1000, ttlMs / 6));
+}
+
+/**
+ * Wait before the next attempt after `failures` in a row, between half of an exponential and the whole. Never longer than a sixth of
+ * the lease: after an outage the new leader gives every lease its full time once more, and within that each stack must be back.
+ */
+export function backoff(failures: number, ttlMs: number, random: number): number {
+  const whole = Math.min(5000, ttlMs / 6, 100 * 2 ** Math.min(failures, 16));
+  return whole * (0.5 + 0.5 * random);
+}
+
+/** A connection that worked for less than this does not reset the backoff. */
+export const SETTLED_MS = 5000;
+/** An event may be this much slower than the answer that shows it must be there; after it the watch counts as dead. */
+export const WATCH_LAG_MS = 2000;
+/** At stop: for what is under way, and then for taking the lease back. Together well under the 900 ms that the daemon has. */
+export const STOP_PENDING_MS = 250;
+export const STOP_REVOKE_MS = 400;

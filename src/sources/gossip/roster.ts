@@ -1,0 +1,44 @@
+/** The stacks as the peer table was last told them. Is given the time; milliseconds of a monotonic clock. */
+import type { SourceEvent } from '../source.ts';
+import { differences, merged, type Stack, type StackKey, type View } from './members.ts';
+
+/** An agent that starts again has met its old peers by then, or they are gone. */
+const SETTLE_MS = 10_000;
+/** After it has met one of them, it learns of the others by then. */
+const LEARN_MS = 1500;
+/** All that there is, once in a while: the table then knows that the peers were seen just now. */
+const SNAPSHOT_MS = 10_000;
+
+export class Roster {
+  #known: ReadonlyMap<StackKey, Stack> = new Map();
+  #settlesAt = 0;
+  #snapshotAt = 0;
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** A new agent starts: it knows nobody yet, which does not mean that nobody is there. */
+  begin(now: number): void {
+    this.#settlesAt = this.#known.size === 0 ? now : now + SETTLE_MS;
+  }
+
+  /** Whether the agent's list can be taken for all that there is. */
+  settled(now: number): boolean {
+    return now >= this.#settlesAt;
+  }
+
+  /** What the table must be told after a look. */
+  update(view: View, now: number): SourceEvent[] {
+    if (view.stacks.size > 0) this.#settlesAt = Math.min(this.#settlesAt, now + LEARN_MS);
+    const before = this.#known;
+    if (!this.settled(now)) {
+      this.#known = merged(before, view);
+      return differences(before, this.#known);
+    }
+    this.#known = view.stacks;
+    if (now < this.#snapshotAt) return differences(before, this.#known);
+    this.#snapshotAt = now + SNAPSHOT_MS;
+    return [{ type: 'snapshot', records: [...view.stacks.values()].map(({ record }) => record) }];
+  }
+}

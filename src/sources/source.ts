@@ -1,0 +1,27 @@
+/** The one interface between a transport and the peer table. The table knows nothing of transports, a transport nothing of peers. */
+
+import type { Lifetime } from '../peers/table.ts';
+import type { Identity, StackRecord } from '../record/record.ts';
+
+export type SourceEvent =
+  /** A stack was seen. Without a lifetime it stays until `remove` or a `snapshot` without it. */
+  | { readonly type: 'upsert'; readonly record: StackRecord; readonly lifetime?: Lifetime }
+  /** A stack said goodbye or its entry was deleted; boot and seq, where known, order it against what was seen. */
+  | { readonly type: 'remove'; readonly gone: Identity & Partial<Pick<StackRecord, 'boot' | 'seq'>> }
+  /** All that there is; also says that the source is reachable. */
+  | { readonly type: 'snapshot'; readonly records: readonly StackRecord[]; readonly lifetime?: Lifetime }
+  /** Whether the source works. While it does not, what it saw is stale but stays. `message` says what is wrong and what mends it. */
+  | { readonly type: 'state'; readonly ok: true; readonly message?: string }
+  | { readonly type: 'state'; readonly ok: false; readonly message: string }
+  /** Input that was dropped: rate-limited into the log. `kind` is one of a few fixed words. */
+  | { readonly type: 'dropped'; readonly kind: string; readonly message: string };
+
+export interface Source {
+  readonly name: string;
+  /** Begins. Trouble with the network or a server is reported by events and retried; it never throws for that. */
+  start(emit: (event: SourceEvent) => void): void;
+  /** Makes this stack's record known, now and until the next call. Called before or after `start`, also when nothing changed. */
+  publish(record: StackRecord): void;
+  /** Withdraws the record, so that the others know at once, and releases everything. Takes well under a second. */
+  stop(): Promise<void>;
+}

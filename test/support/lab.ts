@@ -1,0 +1,89 @@
+/** The lab from a test's point of view: hosts with a Docker Engine each, made by scripts/lab.sh. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type Result, run } from '../../src/process/run.ts';
+
+const LAB = fileURLToPath(new URL('../../scripts/lab.sh', import.meta.url));
+/** `docker compose up --wait` on a busy machine. */
+const COMMAND_MS = 180_000;
+const SERVICE = '/repo/test/support/service';
+
+/** Runs lab.sh with its output shown, since booting and building take a while. */
+async function labScript(...args: string[]): Promise<void> {
+  const child = spawn(LAB, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const code = await new Promise((resolve) => child.once('close', resolve));
+  assert.equal(code, 0, `lab.sh ${args.join(' ')}`);
+}
+
+/**
+ * Registers hooks that boot the lab with all images before the file's tests, run `prepare` in it, and end it afterwards.
+ * One hook for both: Node 20 starts all hooks of a file at once. LAB_KEEP=1 uses a lab that is up, and leaves it.
+ */
+export function useLab(hosts: number, prepare: () => Promise<unknown> = async () => undefined): void {
+  before(
+    async () => {
+      await boot(hosts);
+      await prepare();
+    },
+    { timeout: 900_000 },
+  );
+  after(async () => {
+    if (process.env.LAB_KEEP !== '1') await labScript('down');
+  });
+}
+
+async function boot(hosts: number): Promise<void> {
+  const inspect = [LAB, 'in', String(hosts), 'docker', 'image', 'inspect', 'docker-router-service'] as const;
+  if (process.env.LAB_KEEP === '1' && (await run([...inspect])).code === 0) return;
+  await labScript('up', String(hosts));
+  await labScript('load');
+  await Promise.all(
+    hostNumbers(hosts).map((host) => ok(host, 'docker', 'build', '-q', '-t', 'docker-router-service', SERVICE)),
+  );
+}
+
+export const hostNumbers = (hosts: number): number[] => Array.from({ length: hosts }, (_, i) => i + 1);
+
+/** Runs a command in a host. */
+export function inHost(host: number, ...argv: string[]): Promise<Result> {
+  return run([LAB, 'in', String(host), ...argv], '', COMMAND_MS);
+}
+
+/** The command's output. @throws with what it printed when it fails. */
+export async function ok(host: number, ...argv: string[]): Promise<string> {
+  const { code, stdout, stderr } = await inHost(host, ...argv);
+  assert.equal(code, 0, `host ${host}: ${argv.join(' ')}: ${stderr || stdout}`);
+  return stdout.trim();
+}
+
+/** Runs a command outside the hosts, at 10.77.0.254 and 10.99.0.1. */
+export function outside(...argv: string[]): Promise<Result> {
+  return run([LAB, 'outside', ...argv]);
+}
+
+/** Starts a server outside the hosts. Returns what ends it. */
+export function outsideServer(...argv: string[]): () => void {
+  const child = spawn(LAB, ['outside', ...argv], { stdio: 'ignore' });
+  return () => void child.kill('SIGTERM');
+}
+
+/** Writes a file in a host, such as a compose file of the test's own. */
+export async function writeInHost(host: number, path: string, text: string): Promise<void> {
+  const { code, stderr } = await run([LAB, 'in', String(host), 'tee', path], text);
+  assert.equal(code, 0, stderr);
+}
+
+/** Repeats until it no longer throws. @throws the last error after `seconds`. */
+export async function eventually<T>(seconds: number, attempt: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (cause) {
+      if (Date.now() > deadline) throw cause;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
