@@ -1,0 +1,126 @@
+/** The examples and the README, by their own words, on real Docker Engines. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { eventually, inHost, ok, useLab, writeInHost } from '../support/lab.ts';
+import { block, commands } from '../support/readme.ts';
+import { addressOf, down, exampleStack, reaches, up } from '../support/stacks.ts';
+
+// No registry of images here: the lab's base stands for the one that the Dockerfiles and the examples name.
+useLab(2, async () => {
+  for (const host of [1, 2]) {
+    await ok(host, 'docker', 'tag', 'docker-router-base:latest', 'node:26-trixie-slim');
+    await ok(host, 'docker', 'tag', 'docker-router-service:latest', 'nginx:alpine');
+    await ok(host, 'docker', 'tag', 'docker-router-service:latest', 'busybox:latest');
+  }
+});
+
+const shell = (host: number, line: string, folder = '/root') => ok(host, 'sh', '-c', `cd '${folder}' && ${line}`);
+
+test('README: docker build and docker run of discovery alone, to the letter', async (t) => {
+  t.after(() => inHost(1, 'docker', 'rm', '-f', 'manual'));
+  const [build, run] = commands('README.md', 'manual-run');
+  const [cat] = commands('README.md', 'manual-cat');
+  await ok(1, 'sh', '-c', 'rm -rf /root/manual && mkdir -p /root/manual && cp -r /repo/discovery /root/manual/');
+  await shell(1, build!, '/root/manual');
+  const container = inHost(
+    1,
+    'sh',
+    '-c',
+    `cd /root/manual && exec ${run!.replace('docker run', 'docker run --name manual')}`,
+  );
+  const text = await eventually(10, () => shell(1, cat!, '/root/manual'));
+  const file = JSON.parse(text);
+  assert.equal(file.self.stack_id, 'stack-a');
+  assert.equal(file.self.vni, 1000);
+  assert.deepEqual(file.peers, []);
+  assert.equal(
+    await shell(1, 'stat -c %u data/discovery.json', '/root/manual'),
+    '10001',
+    'root handed the folder over',
+  );
+  assert.match(
+    await ok(1, 'docker', 'exec', 'manual', 'sh', '-c', 'cat /proc/$(pgrep -o node)/status'),
+    /^Uid:\s+10001\s[\s\S]*^CapBnd:\s+0{16}$/m,
+  );
+  const began = Date.now();
+  await ok(1, 'docker', 'stop', 'manual');
+  assert.equal((await container).code, 0);
+  assert.ok(Date.now() - began < 3000);
+});
+
+test('README: the images by scripts/build.sh', async () => {
+  assert.equal(commands('README.md', 'build').at(-1), './scripts/build.sh');
+  const out = await ok(2, 'env', 'SKIP_BUNDLE=1', '/repo/scripts/build.sh');
+  assert.ok(out !== undefined);
+  for (const image of ['docker-router', 'docker-router-discovery'])
+    await ok(2, 'docker', 'image', 'inspect', `${image}:latest`);
+});
+
+test('simple-test: docker compose up shows discovery data', async () => {
+  const child = spawn(fileURLToPath(new URL('../../scripts/lab.sh', import.meta.url)), [
+    'in',
+    '1',
+    'sh',
+    '-c',
+    'cd /repo/examples/simple-test && exec docker compose up',
+  ]);
+  let shown = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (shown += chunk));
+  try {
+    await eventually(30, async () =>
+      assert.match(shown, /viewer-1 +\| +"stack_id": "simple-test"[\s\S]*172\.28\.0\.0\/24/),
+    );
+  } finally {
+    await shell(1, 'docker compose down -v -t 2', '/repo/examples/simple-test');
+    child.kill();
+  }
+});
+
+test('multi-stack: started as its README lines say, every stack reaches every other', async () => {
+  const stacks = [exampleStack('a', 1), exampleStack('c', 1), exampleStack('b', 2)];
+  // Literally, in the folder; the helper's commands are the same with full paths.
+  const [cd, upLine, execLine] = commands('README.md', 'multi-stack');
+  assert.equal(cd, 'cd examples/multi-stack');
+  await shell(1, upLine!, '/repo/examples/multi-stack');
+  await Promise.all(stacks.map(up));
+  for (const stack of stacks)
+    await reaches(
+      stack,
+      stacks.filter((other) => other !== stack),
+      3,
+    );
+  const file = JSON.parse(await shell(1, execLine!.replace('exec ', 'exec -T '), '/repo/examples/multi-stack'));
+  assert.deepEqual(
+    file.peers.map((peer: { stack_id: string; status: string }) => `${peer.stack_id} ${peer.status}`),
+    ['stack-b active', 'stack-c active'],
+  );
+  await Promise.all(stacks.map(down));
+});
+
+test('README: the lines added to a stack of your own connect it', async () => {
+  const yaml = block('README.md', 'add-to-stack');
+  assert.ok(yaml.trim().split('\n').length < 10, 'under ten lines, as promised');
+  // The user's own file, with a services block of its own: the lines are merged into it as a person would.
+  const mine = yaml.replace('services:\n', 'services:\n  web: { image: "nginx:alpine" }\n');
+  await ok(1, 'mkdir', '-p', '/root/shop');
+  await writeInHost(1, '/root/shop/docker-compose.yml', mine);
+  await writeInHost(
+    1,
+    '/root/shop/docker-router.yml',
+    readFileSync(new URL('../../examples/docker-router.yml', import.meta.url), 'utf8'),
+  );
+  const b = exampleStack('b', 2);
+  await up(b);
+  const [upLine, catLine] = commands('README.md', 'add-to-stack-run');
+  await shell(1, `${upLine} --wait`, '/root/shop');
+  const shop = { ...b, name: 'shop', host: 1, service: 'web', files: ['/root/shop/docker-compose.yml'], env: {} };
+  await reaches(shop, [b], 3);
+  await reaches(b, [shop], 3);
+  assert.match(await addressOf(shop), /^172\.30\.0\./);
+  const file = JSON.parse(await shell(1, catLine!.replace('exec ', 'exec -T '), '/root/shop'));
+  assert.equal(file.self.stack_id, 'shop');
+  await Promise.all([shop, b].map(down));
+});
