@@ -36,5 +36,5 @@ async function bundle(image, name, entry) {
 
 await Promise.all([
   bundle('discovery', 'docker-router-discovery', 'src/discovery/main.ts'),
-  bundle('router', 'docker-router', 'src/router/main.ts'),
+  bundle('router', 'docker-router', 'src/cli/main.ts'),
 ]);

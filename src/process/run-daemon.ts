@@ -28,9 +28,12 @@ export function exitOnConfigError(name: string, cause: unknown): never {
 }
 
 /** Runs until SIGTERM or SIGINT. Exit status: 0 after a clean stop, 78 for a configuration that cannot work, 1 for a defect. */
-export async function runDaemon<C extends CommonConfig>(program: Program<C>): Promise<void> {
-  const [command = 'run'] = process.argv.slice(2);
-  if (command === '--help' || command === 'help') return void process.stdout.write(program.help);
+export async function runDaemon<C extends CommonConfig>(
+  program: Program<C>,
+  args: readonly string[] = process.argv.slice(2),
+): Promise<void> {
+  const [command = 'run'] = args;
+  if (['--help', '-h', 'help'].includes(command)) return void process.stdout.write(program.help);
   if (command === '--version')
     return void process.stdout.write(`${process.env.DOCKER_ROUTER_VERSION ?? 'development'}\n`);
   if (command !== 'run') {

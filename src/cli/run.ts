@@ -1,12 +1,12 @@
-/** Entry of the router image. */
+/** `docker-router run`: the router daemon. */
 import { readRouterConfig } from '../config/router-config.ts';
 import { systemClock } from '../process/clock.ts';
 import { runDaemon } from '../process/run-daemon.ts';
-import { RouterDaemon } from './daemon.ts';
+import { RouterDaemon } from '../router/daemon.ts';
 
-const HELP = `docker-router: forwards between this stack and the others
+const HELP = `docker-router run: forwards between this stack and the others
 
-Usage: docker-router [run | --help | --version]
+Usage: docker-router run [--help]
 
 Everything it must know comes from discovery.json in the shared volume. Optional variables:
   UNDERLAY          auto (default), host, published
@@ -22,9 +22,14 @@ Everything it must know comes from discovery.json in the shared volume. Optional
   LOG_FORMAT        text (default), json
 `;
 
-await runDaemon({
-  name: 'router',
-  help: HELP,
-  config: readRouterConfig,
-  create: async (config, log) => new RouterDaemon(config, systemClock, log),
-});
+export async function main(args: readonly string[]): Promise<undefined> {
+  await runDaemon(
+    {
+      name: 'router',
+      help: HELP,
+      config: readRouterConfig,
+      create: async (config, log) => new RouterDaemon(config, systemClock, log),
+    },
+    args,
+  );
+}

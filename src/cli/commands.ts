@@ -1,0 +1,9 @@
+/** The commands of `docker-router`, in the order in which its help lists them. A further one is a line here and a file. */
+import type { Command } from './command.ts';
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  run: {
+    summary: 'forward between this stack and the others (what the container does)',
+    load: () => import('./run.ts'),
+  },
+};
