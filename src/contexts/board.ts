@@ -65,7 +65,7 @@ export class Board {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    const time = seconds(performance.now() - step.started).padStart(7);
+    const time = seconds(performance.now() - step.started).padStart(8);
     this.line(
       `  ${mark} ${step.who.padEnd(this.#width)}  ${step.what.padEnd(WHAT_WIDTH)}${paint(this.#screen, 'dim', time)}  ${note}`.trimEnd(),
     );

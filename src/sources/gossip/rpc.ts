@@ -137,7 +137,7 @@ export class RpcConnection {
   async *#chunks(): AsyncGenerator<Buffer> {
     for await (const chunk of this.#socket) {
       this.#bytes += (chunk as Buffer).length;
-      if (this.#bytes > 1e12) throw new Error(`an answer of more than ${MAX_MESSAGE_BYTES} bytes`);
+      if (this.#bytes > MAX_MESSAGE_BYTES) throw new Error(`an answer of more than ${MAX_MESSAGE_BYTES} bytes`);
       yield chunk as Buffer;
     }
   }
