@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What a run without arguments does. The others take long, and want the machine for themselves.
-LEVELS=(unit kernel sources lab examples)
+LEVELS=(unit kernel sources lab contexts examples)
 usage() {
   cat <<'TEXT'
 Usage: scripts/test.sh [LEVEL...]
@@ -13,9 +13,9 @@ Usage: scripts/test.sh [LEVEL...]
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
   engines   the same of Serf, and failures of all three engines at length; only when named (root)
-  contexts  several hosts over SSH, in the lab; only when named (root)
   bench     that the benchmark runs; only when named (root)
   lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
+  contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
 
 Installs what is missing: npm packages, and Debian packages by apt-get when root.
@@ -44,7 +44,7 @@ export LAB=${LAB:-test}
 finish() {
   rm -rf "$logs"
   # An interrupted run ends its hosts too; after a whole one there is nothing left to end.
-  if wants lab || wants examples; then scripts/lab.sh down >/dev/null 2>&1 || true; fi
+  if wants lab || wants contexts || wants examples; then scripts/lab.sh down >/dev/null 2>&1 || true; fi
 }
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
@@ -88,7 +88,7 @@ npm run -s build
 [ "$(id -u)" != 0 ] || setup_packages
 
 # One after the other: several levels state how soon something must happen, and two cores are not enough for two of them.
-for level in "${LEVELS[@]}" engines contexts bench; do if wants "$level"; then run_level "$level"; fi; done
+for level in "${LEVELS[@]}" engines bench; do if wants "$level"; then run_level "$level"; fi; done
 
 total() { cat "$logs"/*.count 2>/dev/null | awk -v column="$1" '{ sum += $column } END { print sum + 0 }'; }
 skipped=$(total 3)

@@ -40,13 +40,14 @@ function row(output: string, start: RegExp): string {
 }
 
 /** The published commands, with the lab's addresses in place of the example's. */
-const published = commands('docs/contexts.md', 'contexts').map((line) =>
+const published = commands('README.md', 'contexts').map((line) =>
   line.replace('192.168.1.100', ipv4(1)).replace('192.168.1.101', ipv4(2)),
 );
 
 test('the commands as written', { timeout: 600_000 }, async (t) => {
   // Host 3 cannot build, having no base image, and lacks our images, but not their lower layers.
   await ok(3, 'docker', 'rmi', 'docker-router', 'docker-router-discovery', 'docker-router-base');
+  assert.deepEqual(commands('docs/contexts.md', 'contexts'), commands('README.md', 'contexts'));
   const [copy, add1, add2, check, enable, connect, ...more] = published;
   assert.ok(copy && add1 && add2 && check && enable && connect && more.length === 0, published.join('\n'));
   for (const line of [copy, add1, add2]) await typeOk(line);

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { run } from '../../src/process/run.ts';
 import { eventually, ok, outside } from '../support/lab.ts';
 
-process.env.LAB = process.env.CONTEXTS_LAB ?? 'contexts';
+process.env.LAB ??= 'contexts';
 // Elsewhere Node is one file that runs on any Debian; Debian's own is not.
 if (execFileSync('ldd', [process.execPath], { encoding: 'utf8' }).includes('libnode'))
   process.env.LAB_PACKAGES = 'nodejs';
