@@ -150,7 +150,7 @@ export class DiscoveryDaemon {
     const now = this.#clock.monotonic();
     if (event.type === 'dropped')
       return this.#limited(`${source} ${event.kind}`, `${source}: ${event.kind} ${event.message}`);
-    if (event.type === 'state') return this.#onState(source, event.ok, event.message);
+    if (event.type === 'state') return this.#onState(source, event);
     if (!this.#store(source, event, now)) return;
     // Scanning thousands of rows for every event would cost more than looking at the next tick.
     const next = this.#table.size < 1000 ? this.#table.nextDeadline(now) : now + TICK_MS;
@@ -179,7 +179,8 @@ export class DiscoveryDaemon {
     return outcome === 'new' || outcome === 'changed';
   }
 
-  #onState(source: string, ok: boolean, message: string | undefined): void {
+  #onState(source: string, event: Extract<SourceEvent, { type: 'state' }>): void {
+    const { ok, message } = event;
     const state = ok ? 'ok' : 'failing';
     const before = this.#sourceStates.get(source);
     if (before?.state !== state || before.message !== message) {
@@ -187,7 +188,7 @@ export class DiscoveryDaemon {
       const since = before?.state === state ? before.since : isoTime(this.#clock.wall());
       this.#sourceStates.set(source, { state, since, ...(message && { message: message.slice(0, 500) }) });
     }
-    this.#table.setReachable(source, ok, this.#clock.monotonic());
+    this.#table.setReachable(source, event.ok || event.seeing === true, this.#clock.monotonic());
     this.#updateHealth();
     this.#changed();
   }

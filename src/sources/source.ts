@@ -10,9 +10,12 @@ export type SourceEvent =
   | { readonly type: 'remove'; readonly gone: Identity & Partial<Pick<StackRecord, 'boot' | 'seq'>> }
   /** All that there is; also says that the source is reachable. */
   | { readonly type: 'snapshot'; readonly records: readonly StackRecord[]; readonly lifetime?: Lifetime }
-  /** Whether the source works. While it does not, what it saw is stale but stays. `message` says what is wrong and what mends it. */
+  /**
+   * Whether the source works. While it does not, what it saw is stale but stays; unless it is `seeing`: the others are seen as ever, and only
+   * this stack's own record cannot be made known. `message` says what is wrong and what mends it.
+   */
   | { readonly type: 'state'; readonly ok: true; readonly message?: string }
-  | { readonly type: 'state'; readonly ok: false; readonly message: string }
+  | { readonly type: 'state'; readonly ok: false; readonly message: string; readonly seeing?: true }
   /** Input that was dropped: rate-limited into the log. `kind` is one of a few fixed words. */
   | { readonly type: 'dropped'; readonly kind: string; readonly message: string };
 

@@ -54,7 +54,7 @@ export class Stack {
     if (event.type === 'upsert') this.#table.upsert(this.source.name, event.record, now, event.lifetime);
     else if (event.type === 'remove') this.#table.remove(this.source.name, event.gone);
     else if (event.type === 'snapshot') this.#table.snapshot(this.source.name, event.records, now, event.lifetime);
-    else if (event.type === 'state') this.#table.setReachable(this.source.name, event.ok, now);
+    else if (event.type === 'state') this.#table.setReachable(this.source.name, event.ok || event.seeing === true, now);
   }
 
   /** All that the table holds now, whatever case it is from. */

@@ -31,6 +31,12 @@ describe('outlook', () => {
     assert.equal(outlook.failed('b', new EtcdTrouble('login', 'wrong password'), 1), 'wrong password');
   });
 
+  test('one member that refuses what the others do is left behind without a word', () => {
+    const outlook = new Outlook(['a', 'b']);
+    assert.equal(outlook.failed('a', new EtcdTrouble('refused', 'corrupt'), 0), undefined);
+    assert.equal(outlook.failed('b', gone, 1), 'a: corrupt; b: gone');
+  });
+
   test('a failure from before it worked is forgotten', () => {
     const outlook = new Outlook(['a', 'b']);
     outlook.failed('a', gone, 0);
@@ -93,7 +99,16 @@ describe('trouble', () => {
     assert.equal(kinds('rpc error: code = PermissionDenied desc = etcdserver: permission denied'), 'permission');
     assert.equal(kinds('etcdserver: no leader'), 'no leader');
     assert.equal(kinds('etcdserver: mvcc: database space exceeded'), 'full');
+    assert.equal(kinds('etcdserver: mvcc: required revision has been compacted'), 'watch');
     assert.equal(kinds('anything else'), 'refused');
+    for (const [code, message] of [
+      [14, 'etcdserver: server stopped'],
+      [14, 'etcdserver: rpc not supported for learner'],
+      [8, 'etcdserver: too many requests'],
+      [4, 'context deadline exceeded'],
+    ] as const) {
+      assert.equal(refusal(503, { code, message }).kind, 'busy', message);
+    }
     const large = { code: 8, message: 'grpc: received message larger than max (5000000 vs. 4194304)' };
     assert.equal(refusal(429, large).kind, 'too large');
     assert.equal(refusal(404, undefined).kind, 'protocol');

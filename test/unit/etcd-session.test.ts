@@ -113,7 +113,10 @@ async function until(holds: () => boolean, what: string): Promise<void> {
 
 const snapshots = () =>
   events.flatMap((event) => (event.type === 'snapshot' ? [event.records.map(({ stack_id }) => stack_id)] : []));
-const failing = () => events.filter((event) => event.type === 'state' && !event.ok);
+const failing = () => events.flatMap((event) => (event.type === 'state' && !event.ok ? [event] : []));
+/** Whether the first failing state says this, and that the others are seen all the same. */
+const isSeeing = (pattern: RegExp) =>
+  failing().some((event) => pattern.test(event.message ?? '') && 'seeing' in event && event.seeing);
 const works = () => until(() => events.some((event) => event.type === 'state' && event.ok), 'works');
 
 const ends: [string, (gateway: Gateway) => void][] = [
@@ -162,6 +165,40 @@ test('a large table is read in pages of one revision', async () => {
     gateway.of('/v3/kv/range').map(({ revision }) => revision),
     ['0', '10', '10'],
   );
+});
+
+test('a revision that is compacted away while its pages are read is followed by a fresh snapshot, without a word', async () => {
+  gateway.records = Array.from({ length: 700 }, (_, i) => record(i + 2));
+  gateway.records.sort((a, b) => (a.stack_id < b.stack_id ? -1 : 1));
+  let pages = 0;
+  gateway.instead = (path) => {
+    if (path !== '/v3/kv/range') return undefined;
+    pages += 1;
+    if (pages !== 4) return undefined;
+    return { status: 400, refusal: { code: 11, message: 'etcdserver: mvcc: required revision has been compacted' } };
+  };
+  start();
+  await works();
+  gateway.watches.at(-1)!.destroy();
+  await until(() => snapshots().length === 2, 'a second snapshot');
+  assert.equal(pages, 6, 'the fourth page was refused');
+  assert.deepEqual(failing(), []);
+});
+
+test('pages without end are read no further than to the most keys that are looked at', async () => {
+  const row = (i: number) => ({ key: encode(`${PREFIX}/junk-${i}`) });
+  let sent = 0;
+  gateway.instead = (path) => {
+    if (path !== '/v3/kv/range') return undefined;
+    const kvs = Array.from({ length: 20_000 }, (_, i) => row(sent + i));
+    sent += kvs.length;
+    return { header: gateway.header, kvs, more: true, count: '9000000' };
+  };
+  start();
+  await works();
+  assert.equal(sent, 80_000);
+  assert.deepEqual(snapshots(), [[]]);
+  assert.ok(events.some((event) => event.type === 'dropped' && event.kind === 'too many keys'));
 });
 
 test('an answer that is too large is asked for in smaller parts', async () => {
@@ -217,16 +254,21 @@ test('a key that somebody holds keeps nobody from seeing the others, whom the st
   gateway.instead = (path) =>
     path === '/v3/kv/txn' ? { header: gateway.header, responses: [{ response_range: { kvs } }] } : undefined;
   start();
-  await until(() => snapshots().length === 1, 'a snapshot');
-  // The snapshot comes after the failing state, and says that the source is in reach.
-  assert.deepEqual(
-    events.map(({ type }) => type),
-    ['state', 'snapshot'],
-  );
-  assert.match(
-    failing()[0]?.type === 'state' ? (failing()[0] as { message: string }).message : '',
-    /is held by another stack/,
-  );
+  await until(() => failing().length === 1, 'the state says so');
+  assert.deepEqual(snapshots(), [['stack-1', 'stack-2']]);
+  assert.ok(isSeeing(/is held by another stack/));
+});
+
+test('a right to write that is taken away later makes nobody stale either', async () => {
+  gateway.records = [record(2)];
+  start();
+  await works();
+  const refusal = { code: 7, message: 'etcdserver: permission denied' };
+  gateway.instead = (path) => (path === '/v3/kv/txn' ? { status: 403, refusal } : undefined);
+  source.publish(record(1, { seq: 9 }));
+  await until(() => failing().length === 1, 'the state says so');
+  assert.ok(isSeeing(/may not write below/));
+  assert.equal(gateway.watches.length, 1, 'the watch goes on');
 });
 
 test('a stop while etcd says nothing takes well under a second', async () => {

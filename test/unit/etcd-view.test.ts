@@ -67,7 +67,15 @@ describe('view', () => {
     const { stack_id, instance } = record(1);
     assert.deepEqual(view.delete(of(record(1))), [{ type: 'remove', gone: { stack_id, instance } }]);
     assert.deepEqual(view.delete(of(record(1))), []);
-    assert.equal(view.size, 0);
+    assert.ok(view.isWhole(0));
+  });
+
+  test('keys that are no text stay apart, so that it holds as many as etcd counts', () => {
+    const view = new View(P, own);
+    for (const bytes of [[0xff], [0xfe]]) {
+      view.put({ key: Buffer.from(bytes).toString('base64'), value: '' });
+    }
+    assert.ok(view.isWhole(2));
   });
 
   test('another instance at a key replaces the one before', () => {

@@ -93,7 +93,7 @@ export class EtcdSource implements Source {
       if (established) this.#outlook.worked(performance.now());
       failures = settled ? 0 : failures + 1;
       const message = this.#outlook.failed(this.#current, trouble, performance.now());
-      if (message !== undefined) this.#say(false, message);
+      if (message !== undefined) this.#say({ type: 'state', ok: false, message });
       this.#endpoint += 1;
       const wait = backoff(failures, this.#claim.ttlMs, Math.random());
       await sleep(wait, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
@@ -120,15 +120,15 @@ export class EtcdSource implements Source {
   }
 
   #works(trouble: string | undefined): void {
-    if (trouble === undefined) this.#say(true, `connected to ${this.#current}`);
-    else this.#say(false, trouble);
+    if (trouble === undefined) this.#say({ type: 'state', ok: true, message: `connected to ${this.#current}` });
+    else this.#say({ type: 'state', ok: false, message: trouble, seeing: true });
   }
 
-  #say(ok: boolean, message: string): void {
-    const said = `${ok} ${message}`;
+  #say(state: Extract<SourceEvent, { type: 'state' }>): void {
+    const said = JSON.stringify(state);
     if (!this.#running || said === this.#said) return;
     this.#said = said;
-    this.#emit({ type: 'state', ok, message });
+    this.#emit(state);
   }
 }
 

@@ -5,6 +5,7 @@ import type { EtcdTrouble, TroubleKind } from './trouble.ts';
 const TRANSIENT: ReadonlySet<TroubleKind> = new Set([
   'unreachable',
   'no leader',
+  'busy',
   'watch',
   'token',
   'too large',
@@ -12,7 +13,7 @@ const TRANSIENT: ReadonlySet<TroubleKind> = new Set([
 ]);
 export const TRANSIENT_MS = 3000;
 /** What the whole cluster says, whichever member was asked. */
-const CLUSTER_WIDE: ReadonlySet<TroubleKind> = new Set(['login', 'permission', 'full', 'refused']);
+const CLUSTER_WIDE: ReadonlySet<TroubleKind> = new Set(['login', 'permission', 'full']);
 
 export class Outlook {
   readonly #endpoints: readonly string[];

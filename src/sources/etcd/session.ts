@@ -6,11 +6,10 @@ import type { Claim } from './claim.ts';
 import type { EtcdClient, Progress } from './client.ts';
 import type { Stream } from './gateway.ts';
 import { after } from './keys.ts';
-import type { KeyValue } from './messages.ts';
 import type { Recollection } from './recollection.ts';
 import { renewInterval, WATCH_LAG_MS } from './timing.ts';
 import { EtcdTrouble } from './trouble.ts';
-import { View } from './view.ts';
+import { MAX_KEYS, View } from './view.ts';
 
 /** 500 records take about 0.5 MB. */
 const PAGE = 500;
@@ -137,35 +136,34 @@ export class Session {
   }
 
   async #read(): Promise<void> {
-    const { kvs, revision, clusterId } = await this.#everything();
-    if (this.#over) return;
-    // Before the snapshot, which says that the others are seen all the same.
-    if (this.#trouble !== undefined) this.#report();
     this.#view = new View(this.#config.prefix, this.#record);
-    const events = kvs.flatMap((kv) => this.#view.put(kv));
-    this.#view.revision = revision;
-    for (const event of events) if (event.type === 'dropped') this.#listener.emit(event);
-    const upserts = events.filter((event) => event.type === 'upsert');
+    const { records, clusterId } = await this.#everything(this.#view);
+    if (this.#over) return;
+    const { revision } = this.#view;
     if (this.#recollection.isSetBack(clusterId, revision, performance.now(), this.#claim.ttlMs)) {
       // Restored from a backup, or empty: the others are about to put their records again, so nobody is removed yet.
-      for (const event of upserts) this.#listener.emit(event);
+      for (const record of records) this.#listener.emit({ type: 'upsert', record });
       return;
     }
-    this.#listener.emit({ type: 'snapshot', records: upserts.map(({ record }) => record) });
+    this.#listener.emit({ type: 'snapshot', records });
   }
 
-  /** All keys as they were at one revision, in pages that halve while an answer is too large. */
-  async #everything(): Promise<{ kvs: KeyValue[]; revision: number; clusterId: string }> {
-    const kvs: KeyValue[] = [];
+  /** All keys as they were at one revision, in pages that halve while an answer is too large. Of a page only the records are kept. */
+  async #everything(view: View): Promise<{ records: StackRecord[]; clusterId: string }> {
+    const records: StackRecord[] = [];
     let limit = PAGE;
-    let revision = 0;
+    let read = 0;
     for (let from: string | undefined; ; ) {
       try {
-        const page = await this.client.page(from, revision, limit);
-        if (revision === 0) revision = page.header.revision;
-        kvs.push(...page.kvs);
+        const page = await this.client.page(from, view.revision, limit);
+        if (view.revision === 0) view.revision = page.header.revision;
+        for (const event of page.kvs.flatMap((kv) => view.put(kv))) {
+          if (event.type === 'upsert') records.push(event.record);
+          else if (!this.#over) this.#listener.emit(event);
+        }
         const last = page.kvs.at(-1);
-        if (!page.more || !last) return { kvs, revision, clusterId: page.header.cluster_id };
+        read += page.kvs.length;
+        if (!page.more || !last || read > MAX_KEYS) return { records, clusterId: page.header.cluster_id };
         from = after(last.key);
       } catch (cause) {
         if (!(cause instanceof EtcdTrouble)) throw cause;
@@ -226,7 +224,7 @@ export class Session {
   async #audit(): Promise<void> {
     const before = this.#view.revision;
     const now = await this.client.changedSince(before);
-    if (!now.changed && now.count === this.#view.size) {
+    if (!now.changed && this.#view.isWhole(now.count)) {
       this.#view.revision = Math.max(this.#view.revision, now.revision);
       return;
     }

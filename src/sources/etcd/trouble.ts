@@ -14,6 +14,8 @@ export type TroubleKind =
   | 'login'
   | 'permission'
   | 'no leader'
+  /** It stops, starts, learns or has too much to do: another member, or the same a moment later, may answer. */
+  | 'busy'
   | 'no lease'
   | 'lease exists'
   | 'auth off'
@@ -36,8 +38,13 @@ const MAX_QUOTE = 160;
 const quote = (text: string) => text.replace(/[^\x20-\x7e]+/g, ' ').slice(0, MAX_QUOTE);
 
 /** gRPC status codes (grpc/doc/statuscodes.md). */
+const DEADLINE_EXCEEDED = 4;
 const RESOURCE_EXHAUSTED = 8;
+const UNAVAILABLE = 14;
 const UNIMPLEMENTED = 12;
+
+/** What etcd says of itself alone, for as long as it lasts: `server stopped`, `too many requests`, `not supported for learner`. */
+const PASSING: ReadonlySet<number> = new Set([DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE]);
 
 const GATEWAY_CUT_OFF =
   "etcd's JSON gateway cannot reach its own member; with --client-cert-auth the member's certificate must be fit for a client, too (extendedKeyUsage clientAuth)";
@@ -51,6 +58,7 @@ const REFUSALS: readonly [RegExp, TroubleKind, string | undefined][] = [
   [/permission denied/, 'permission', 'etcd refuses: permission denied'],
   [/lease already exists/, 'lease exists', undefined],
   [/requested lease not found/, 'no lease', undefined],
+  [/revision has been compacted/, 'watch', 'the revision that was to be read was compacted away'],
   [
     /database space exceeded/,
     'full',
@@ -68,6 +76,8 @@ export function refusal(httpStatus: number, body: Refusal | undefined): EtcdTrou
   }
   if (body?.code === RESOURCE_EXHAUSTED && /larger than max/.test(text))
     return new EtcdTrouble('too large', quote(text));
+  if (body?.code !== undefined && PASSING.has(body.code))
+    return new EtcdTrouble('busy', `this member cannot answer now: ${quote(text)}`);
   if (httpStatus === 404 || body?.code === UNIMPLEMENTED) {
     const mend = 'etcd 3.4 or later is needed, with --enable-grpc-gateway=true';
     return new EtcdTrouble('protocol', `answers without etcd's JSON gateway (/v3); ${mend}`);

@@ -39,7 +39,7 @@ const dropped = ({ key, kind, error }: Extract<Entry, { ok: false }>): SourceEve
 export class View {
   readonly #prefix: string;
   readonly #own: Identity;
-  /** Key -> instance of its last good record; empty where there was none. */
+  /** Key as etcd has it (base64: two keys that are no UTF-8 stay two) -> instance of its last good record; empty where there was none. */
   readonly #instances = new Map<string, string>();
   /** All changes up to this revision of the store are in. */
   revision = 0;
@@ -49,18 +49,19 @@ export class View {
     this.#own = own;
   }
 
-  get size(): number {
-    return this.#instances.size;
+  /** Whether it holds as many keys as etcd says that there are. */
+  isWhole(count: number): boolean {
+    return this.#instances.size === Math.min(count, MAX_KEYS);
   }
 
   put(kv: Pick<KeyValue, 'key' | 'value'>): SourceEvent[] {
     const entry = readEntry(this.#prefix, kv);
-    const before = this.#instances.get(entry.key);
-    if (before === undefined && this.size >= MAX_KEYS) {
+    const before = this.#instances.get(kv.key);
+    if (before === undefined && this.#instances.size >= MAX_KEYS) {
       return [{ type: 'dropped', kind: 'too many keys', message: `below the prefix: more than ${MAX_KEYS}` }];
     }
     // What was good before stays: the owner of the key heals it, or its lease removes it.
-    this.#instances.set(entry.key, entry.ok ? entry.record.instance : (before ?? ''));
+    this.#instances.set(kv.key, entry.ok ? entry.record.instance : (before ?? ''));
     if (!entry.ok) return [dropped(entry)];
     const { record } = entry;
     const gone = before !== record.instance ? this.#goneAt(entry.key, before) : [];
@@ -68,10 +69,9 @@ export class View {
   }
 
   delete(kv: Pick<KeyValue, 'key'>): SourceEvent[] {
-    const key = decode(kv.key);
-    const before = this.#instances.get(key);
-    this.#instances.delete(key);
-    return this.#goneAt(key, before);
+    const before = this.#instances.get(kv.key);
+    this.#instances.delete(kv.key);
+    return this.#goneAt(decode(kv.key), before);
   }
 
   apply({ type, kv }: WatchEvent): SourceEvent[] {
