@@ -3,7 +3,8 @@ import { type CommonConfig, readCommon } from './common.ts';
 import { type DnsConfig, readDns } from './dns-config.ts';
 import { type EtcdConfig, readEtcd } from './etcd-config.ts';
 import { type GossipConfig, readGossip } from './gossip-config.ts';
-import { auto, hostAddress, multicastGroup, port, stackId, subnet, vni } from './parsers.ts';
+import { auto, hostAddress, multicastGroup, port, stackId, stackPattern, subnet, vni } from './parsers.ts';
+import { readTrust, type TrustConfig } from './trust-config.ts';
 import { duration, type Environment, integer, list, oneOf, Variables } from './variables.ts';
 
 export const SOURCE_NAMES = ['multicast', 'etcd', 'dns', 'gossip'] as const;
@@ -25,6 +26,11 @@ export interface DiscoveryConfig extends CommonConfig {
   readonly peerTimeoutMs: number;
   /** Peers' subnets are accepted only inside one of these. */
   readonly allowedSubnets: readonly string[];
+  /** Patterns of stack ids. Empty: every stack is allowed, and none denied. */
+  readonly allowStacks: readonly string[];
+  readonly denyStacks: readonly string[];
+  /** undefined: nothing is sealed and nothing is signed. */
+  readonly trust: TrustConfig | undefined;
   readonly multicast: MulticastConfig;
   /** Set where the mode is on. */
   readonly etcd: EtcdConfig | undefined;
@@ -58,6 +64,9 @@ export function readDiscoveryConfig(env: Environment): DiscoveryConfig {
     modes: vars.optional('DISCOVERY_MODE', list(mode), ['multicast'] as SourceName[]),
     peerTimeoutMs: vars.optional('PEER_TIMEOUT', duration(2000, 86_400_000), 90_000),
     allowedSubnets: vars.optional('ALLOWED_SUBNETS', list(subnet), PRIVATE),
+    allowStacks: vars.optional('ALLOW_STACKS', list(stackPattern), []),
+    denyStacks: vars.optional('DENY_STACKS', list(stackPattern), []),
+    trust: readTrust(vars),
     multicast: readMulticast(vars),
   };
   const sources = {

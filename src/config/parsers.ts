@@ -34,6 +34,13 @@ export const subnet: Parse<string> = (text) => {
   return text;
 };
 
+/** A stack id in which `*` stands for any characters and `?` for one. */
+export const stackPattern: Parse<string> = (text) => {
+  if (!/^[a-z0-9*?-]{1,63}$/.test(text))
+    throw new Error('must be a list of stack ids, in which * and ? may stand for any');
+  return text;
+};
+
 /** `auto`, or a value. */
 export function auto<T>(parse: Parse<T>): Parse<T | 'auto'> {
   return (text) => (text.toLowerCase() === 'auto' ? 'auto' : parse(text));

@@ -13,6 +13,7 @@ import { type DiscoveryFile, MAX_DISCOVERY_BYTES, type SourceState } from '../st
 import { MAX_ROUTER_BYTES, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
+import type { Trust } from '../trust/start.ts';
 import { HostView } from './host.ts';
 import { type InstanceIdentity, nextIdentity } from './identity.ts';
 import { changes, explainWriteError, material, report } from './report.ts';
@@ -26,6 +27,8 @@ const TICK_MS = 1000;
 /** `last_seen` and `last_update` are refreshed this often when nothing else changes. */
 const REFRESH_MS = 30_000;
 const HOST_MS = 10_000;
+/** Kinds of dropped input that are counted: more than there are. */
+const MAX_KINDS = 100;
 
 export class DiscoveryDaemon {
   readonly #config: DiscoveryConfig;
@@ -39,6 +42,8 @@ export class DiscoveryDaemon {
   readonly #path: string;
   readonly #routerFile: TrackedFile<RouterFile>;
   readonly #sourceStates = new Map<string, SourceState>();
+  readonly #trust: Trust | undefined;
+  readonly #dropped = new Map<string, number>();
   readonly #stoppers: (() => void)[] = [];
   #identity: InstanceIdentity | undefined;
   #plane: RouterFile | undefined;
@@ -52,7 +57,8 @@ export class DiscoveryDaemon {
   #writeTook = 0;
   #stopped = false;
 
-  constructor(config: DiscoveryConfig, sources: readonly Source[], clock: Clock, log: Logger) {
+  constructor(config: DiscoveryConfig, sources: readonly Source[], clock: Clock, log: Logger, trust?: Trust) {
+    this.#trust = trust;
     this.#config = config;
     this.#sources = sources;
     this.#clock = clock;
@@ -77,6 +83,10 @@ export class DiscoveryDaemon {
       () => watcher.close(),
       () => clearInterval(tick),
     );
+    this.#trust?.start({
+      changed: () => this.#changed(),
+      reclose: () => this.#publish(),
+    });
     await this.#lookAtRouter();
     await this.#tick();
   }
@@ -86,12 +96,14 @@ export class DiscoveryDaemon {
     for (const stop of this.#stoppers) stop();
     clearTimeout(this.#pending);
     await Promise.all(this.#sources.map((source) => source.stop()));
+    this.#trust?.stop();
     await this.#writing;
     this.#health.stop();
   }
 
   async #tick(): Promise<void> {
     const now = this.#clock.monotonic();
+    this.#trust?.refresh();
     if (this.#host.address === undefined || now - this.#hostCheckedAt >= HOST_MS) await this.#lookAtHost();
     if (now >= this.#deadline) {
       this.#table.expire(now);
@@ -145,11 +157,22 @@ export class DiscoveryDaemon {
     this.#changed();
   }
 
+  /** The same record once more, to be closed anew: its seal ends in time, or the keys are others. */
+  #publish(): void {
+    if (!this.#self || this.#stopped) return;
+    this.#self = { ...this.#self };
+    for (const source of this.#sources) source.publish(this.#self);
+  }
+
   #onEvent(source: string, event: SourceEvent): void {
     if (this.#stopped) return;
     const now = this.#clock.monotonic();
-    if (event.type === 'dropped')
-      return this.#limited(`${source} ${event.kind}`, `${source}: ${event.kind} ${event.message}`);
+    if (event.type === 'dropped') {
+      const kind = `${source} ${event.kind}`;
+      if (this.#dropped.size < MAX_KINDS || this.#dropped.has(kind))
+        this.#dropped.set(kind, (this.#dropped.get(kind) ?? 0) + 1);
+      return this.#limited(kind, `${source}: ${event.kind} ${event.message}`);
+    }
     if (event.type === 'state') return this.#onState(source, event);
     if (!this.#store(source, event, now)) return;
     // Scanning thousands of rows for every event would cost more than looking at the next tick.
@@ -239,6 +262,9 @@ export class DiscoveryDaemon {
         allowedSubnets: this.#config.allowedSubnets.flatMap((text) => parsePrefix(text) ?? []),
         hostNetworks: this.#host.networks,
       },
+      filter: { allow: this.#config.allowStacks, deny: this.#config.denyStacks },
+      refused: this.#trust?.refused(monotonicMs - this.#config.peerTimeoutMs) ?? [],
+      dropped: Object.fromEntries(this.#dropped),
       wallMs: this.#clock.wall(),
       monotonicMs,
     });

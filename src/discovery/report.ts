@@ -1,5 +1,6 @@
 /** Peer table -> discovery.json, and what changed between two of them. Pure. */
-import { type Claim, judge, judgeSelf, type Policy } from '../peers/judge.ts';
+import { type Claim, judge, judgeSelf, type Policy, type Verdict } from '../peers/judge.ts';
+import { type StackFilter, unwanted } from '../peers/patterns.ts';
 import type { Known } from '../peers/table.ts';
 import { isoTime } from '../process/clock.ts';
 import type { StackRecord } from '../record/record.ts';
@@ -16,6 +17,11 @@ export interface ReportInput {
   readonly known: readonly Known[];
   readonly sources: Readonly<Record<string, SourceState>>;
   readonly policy: Policy;
+  readonly filter: StackFilter;
+  /** Stacks that are not believed to be who they say, with the reason. */
+  readonly refused: readonly (Known & { readonly reason: string })[];
+  /** Input that was dropped, by kind. */
+  readonly dropped: Readonly<Record<string, number>>;
   readonly wallMs: number;
   readonly monotonicMs: number;
 }
@@ -32,8 +38,7 @@ function peerEntry(known: Known, reason: string | undefined, input: ReportInput)
 }
 
 export function report(input: ReportInput): DiscoveryFile {
-  const claims: readonly Claim[] = input.known.map(({ record }) => record);
-  const verdicts = judge(input.self, claims, input.policy);
+  const { claims, verdicts } = judged(input);
   const reason = judgeSelf(input.self, claims, input.policy);
   const self: SelfEntry = {
     ...published(input.self),
@@ -45,13 +50,31 @@ export function report(input: ReportInput): DiscoveryFile {
     ...(input.interfaceName && { interface: input.interfaceName }),
     ...(input.underlayMtu && { underlay_mtu: input.underlayMtu }),
   };
-  const peers = input.known.map((known, index) => peerEntry(known, verdicts[index], input));
-  return { version: 1, last_update: isoTime(input.wallMs), self, sources: { ...input.sources }, peers };
+  const peers = [
+    ...input.known.map((known, index) => peerEntry(known, verdicts[index], input)),
+    ...input.refused.map((known) => peerEntry(known, known.reason, input)),
+  ];
+  const dropped = Object.keys(input.dropped).length > 0 && { dropped: { ...input.dropped } };
+  return { version: 1, last_update: isoTime(input.wallMs), self, sources: { ...input.sources }, ...dropped, peers };
 }
 
-/** The file without its times: two files that differ only there say the same. */
+/** A stack that is not wanted claims nothing: what it announces is free for the others. */
+function judged({ self, known, policy, filter }: ReportInput): {
+  claims: readonly Claim[];
+  verdicts: readonly Verdict[];
+} {
+  const verdicts: Verdict[] = known.map(({ record }) => unwanted(record.stack_id, filter));
+  const wanted = known.flatMap(({ record }, index) => (verdicts[index] === undefined ? [{ record, index }] : []));
+  const claims = wanted.map(({ record }) => record);
+  for (const [i, verdict] of judge(self, claims, policy).entries()) verdicts[wanted[i]!.index] = verdict;
+  return { claims, verdicts };
+}
+
+const IMMATERIAL = ['last_seen', 'last_update', 'dropped'];
+
+/** The file without its times and counts: two files that differ only there say the same. */
 export function material(file: DiscoveryFile): string {
-  return JSON.stringify(file, (key, value) => (key === 'last_seen' || key === 'last_update' ? undefined : value));
+  return JSON.stringify(file, (key, value) => (IMMATERIAL.includes(key) ? undefined : value));
 }
 
 export interface Change {

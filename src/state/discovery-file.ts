@@ -53,6 +53,8 @@ const HeaderEntries = {
   last_update: TimeSchema,
   self: SelfSchema,
   sources: v.optional(v.record(v.string(), SourceStateSchema)),
+  /** Input that was dropped since the start, by source and kind: forged, replayed, not sealed ... */
+  dropped: v.optional(v.record(v.string(), v.pipe(v.number(), v.integer(), v.minValue(0)))),
 };
 
 export const DiscoveryFileSchema = v.object({

@@ -98,9 +98,9 @@ test('a member that is no stack is a stranger, with what is wrong, and hides nob
   );
   assert.deepEqual(ids(seen), ['stack-2']);
   assert.deepEqual(seen.strangers.slice(0, 3), [
-    { name: 'web', problem: 'it has no tags' },
-    { name: 'db', problem: 'its tags are not those of a stack' },
-    { name: 'bad', problem: 'host_ip: must be an IPv4 address' },
+    { name: 'web', kind: 'no stack', problem: 'it has no tags' },
+    { name: 'db', kind: 'no stack', problem: 'its tags are not those of a stack' },
+    { name: 'bad', kind: 'no stack', problem: 'host_ip: must be an IPv4 address' },
   ]);
   assert.equal(seen.strangers.length, 5);
 });

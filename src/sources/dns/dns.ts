@@ -4,6 +4,7 @@ import type { DiscoveryConfig } from '../../config/discovery-config.ts';
 import { type DnsConfig, type DnsServer, dnsServer } from '../../config/dns-config.ts';
 import { type Clock, systemClock } from '../../process/clock.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import type { Source, SourceEvent } from '../source.ts';
 import { mismatch } from './claim.ts';
 import { type Entry, instanceName } from './entry.ts';
@@ -53,18 +54,19 @@ export class DnsSource implements Source {
   #listed: Entry | undefined;
   #clockNotice = '';
   #said: string | undefined;
-  #complaints = new Set<string>();
+  #complaints: ReadonlyMap<string, string> = new Map();
 
-  constructor(config: DnsConfig, peerTimeoutMs: number, clock: Clock = systemClock) {
+  constructor(config: DnsConfig, peerTimeoutMs: number, clock: Clock = systemClock, envelope?: Envelope) {
     this.#config = config;
     this.#peerTimeoutMs = peerTimeoutMs;
     this.#clock = clock;
-    this.#reader = new ZoneReader(config.domain);
+    this.#reader = new ZoneReader(config.domain, envelope);
     const { update, domain, ttlSeconds, intervalMs } = config;
     const leaseSeconds = Math.ceil(peerTimeoutMs / 1000);
     const changed = () => this.#onRegistration();
     this.#registration =
-      update && new Registration({ update, domain, ttlSeconds, leaseSeconds, retryMs: intervalMs, clock, changed });
+      update &&
+      new Registration({ update, domain, ttlSeconds, leaseSeconds, retryMs: intervalMs, clock, envelope, changed });
   }
 
   start(emit: (event: SourceEvent) => void): void {
@@ -131,15 +133,18 @@ export class DnsSource implements Source {
   #onReading({ server, entries, foreign }: Reading): void {
     const look = this.#look(label(server));
     const known = new Map<string, Entry>();
-    const complaints: string[] = [];
+    /** Message -> kind. */
+    const complaints = new Map<string, string>();
     for (const [stackId, read] of entries) {
       const entry = read.ok ? read.value : read.passing ? this.#sightings.get(stackId)?.entry : undefined;
-      if (!read.ok) complaints.push(`${instanceName(stackId, this.#config.domain)}: ${read.error}`);
+      if (!read.ok && read.kind !== 'own')
+        complaints.set(`${instanceName(stackId, this.#config.domain)}: ${read.error}`, read.kind ?? 'unusable');
       if (entry) known.set(stackId, entry);
     }
     if (foreign.length > 0)
-      complaints.push(
+      complaints.set(
         `${foreign.length} names that no stack can have: ${foreign.slice(0, 3).join(', ').slice(0, 200)}`,
+        'unusable',
       );
     this.#listed = this.#takeOwn(known);
     this.#sightings = observe(this.#sightings, known, look);
@@ -167,11 +172,11 @@ export class DnsSource implements Source {
   }
 
   /** Reports what is wrong in the zone once, and again only after it was mended. */
-  #complain(complaints: readonly string[]): void {
-    for (const message of complaints) {
-      if (!this.#complaints.has(message)) this.#emit({ type: 'dropped', kind: 'unusable entry', message });
+  #complain(complaints: ReadonlyMap<string, string>): void {
+    for (const [message, kind] of complaints) {
+      if (!this.#complaints.has(message)) this.#emit({ type: 'dropped', kind: `${kind} entry`, message });
     }
-    this.#complaints = new Set(complaints);
+    this.#complaints = complaints;
   }
 
   #tell(look: Look): void {
@@ -227,7 +232,7 @@ function clockNotice(sightings: Sightings): string {
   return `; this host's clock is ${about(minutes * 60)} ${side} that of stack ${worst[0]}: set both by NTP (no peer is lost by it)`;
 }
 
-export function createSource(config: DiscoveryConfig, clock?: Clock): Source {
+export function createSource(config: DiscoveryConfig, envelope?: Envelope, clock?: Clock): Source {
   if (!config.dns) throw new Error('DISCOVERY_MODE does not contain dns');
-  return new DnsSource(config.dns, config.peerTimeoutMs, clock);
+  return new DnsSource(config.dns, config.peerTimeoutMs, clock, envelope);
 }

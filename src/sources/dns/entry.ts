@@ -6,12 +6,14 @@
  *     STACK._docker-router._udp.DOMAIN    TXT  "txtvers=1" "vni=1000" "net=172.30.0.0/24" ... "lease=90" "until=1700000090" "n=7"
  *     STACK.docker-router.DOMAIN          A    HOST-ADDRESS
  *
- * The TXT strings are the flat form of the record without what the other records say. Pure.
+ * The TXT strings are the flat form of the record without what the other records say. With keys or an identity they are an envelope
+ * (`e0=`, `e1=` ...) that holds all of it, and there is no SRV and no A record: what they would say stands in it. Pure but for the envelope.
  */
 import * as v from 'valibot';
 import { hash64 } from '../../net/hash.ts';
 import { type Flat, fromFlat, toFlat } from '../../record/flat.ts';
 import { MAX_RECORD_BYTES, type Parsed, StackIdSchema, type StackRecord } from '../../record/record.ts';
+import { type Envelope, fromText, NO_KEYS, NOT_SEALED, toText } from '../../trust/envelope.ts';
 import type { Resource, Srv } from './message.ts';
 
 /** RFC 6763 section 6.7: version of the TXT keys; a reader that finds another one must not guess. */
@@ -57,12 +59,29 @@ export function stackIdOf(name: string, domain: string): string | undefined {
 }
 
 /** TXT strings of a stack that lists itself. */
-export function textOf(record: StackRecord, lease: Lease): Buffer[] {
-  const { id: _name, ip: _address, port: _srv, ...rest } = toFlat(record);
+export function textOf(record: StackRecord, lease: Lease, envelope?: Envelope): Buffer[] {
+  const flat = toFlat(record);
   const promise = { lease: String(lease.seconds), until: String(lease.until), n: lease.renewals.toString(36) };
-  return Object.entries({ txtvers: TXT_VERSION, ...rest, ...promise }).map(([key, value]) =>
-    Buffer.from(`${key}=${value}`),
+  const { id: _name, ip: _address, port: _srv, ...rest } = flat;
+  const said = envelope ? chunks(toText(envelope.close('dns', { ...flat, ...promise }))) : { ...rest, ...promise };
+  return Object.entries({ txtvers: TXT_VERSION, ...said }).map(([key, value]) => Buffer.from(`${key}=${value}`));
+}
+
+/** A TXT string has room for 255 bytes. */
+const CHUNK = 250;
+const MAX_CHUNKS = 10;
+
+function chunks(text: string): Record<string, string> {
+  const parts = Array.from({ length: Math.ceil(text.length / CHUNK) }, (_, i) =>
+    text.slice(i * CHUNK, (i + 1) * CHUNK),
   );
+  return Object.fromEntries(parts.map((part, index) => [`e${index}`, part]));
+}
+
+/** The envelope in TXT strings; undefined when they are in clear. */
+export function sealedIn(flat: Flat): Buffer | undefined {
+  if (flat.e0 === undefined) return undefined;
+  return fromText(Array.from({ length: MAX_CHUNKS }, (_, index) => flat[`e${index}`] ?? '').join(''));
 }
 
 /** The records that list a stack, all of its own but the PTR, which stands among those of the other stacks. */
@@ -111,21 +130,49 @@ function leaseOf({ lease, until, n }: Flat): Parsed<Lease | undefined> {
 export function parseText(text: readonly Buffer[]): Parsed<Flat> {
   const flat = pairs(text);
   if (!flat.ok) return flat;
-  const { txtvers = TXT_VERSION, vni } = flat.value;
+  const { txtvers = TXT_VERSION, vni, e0 } = flat.value;
   if (txtvers !== TXT_VERSION)
     return { ok: false, error: `its txtvers is ${JSON.stringify(txtvers.slice(0, 10))}, not 1` };
-  if (vni === undefined)
+  if (vni === undefined && e0 === undefined)
     return { ok: false, error: 'its TXT record has no vni=, so it is not a stack of Docker Router' };
   return flat;
 }
 
-/** What the zone says of a stack. Since an operator's entry is the word of the zone's owner, it is senior to all (`since` 0). */
-export function parseEntry(stackId: string, { text, srv, address }: Parts): Parsed<Entry> {
-  const flat = parseText(text);
-  if (!flat.ok) return flat;
-  const lease = leaseOf(flat.value);
+export type ReadEntry =
+  | { readonly ok: true; readonly value: Entry }
+  | { readonly ok: false; readonly kind: string; readonly error: string };
+
+const unusable = (error: string): ReadEntry => ({ ok: false, kind: 'unusable', error });
+
+/** What the zone says of a stack. */
+export function parseEntry(stackId: string, parts: Parts, envelope?: Envelope): ReadEntry {
+  const flat = parseText(parts.text);
+  if (!flat.ok) return unusable(flat.error);
+  const sealed = sealedIn(flat.value);
+  if (sealed) return envelope ? parseSealed(stackId, sealed, envelope) : NO_KEYS;
+  if (envelope?.seals) return NOT_SEALED;
+  const entry = parseClear(stackId, flat.value, parts);
+  if (!entry.ok) return unusable(entry.error);
+  const refused = envelope?.openClear(toFlat(entry.value.record));
+  return refused?.ok === false ? refused : entry;
+}
+
+function parseSealed(stackId: string, sealed: Buffer, envelope: Envelope): ReadEntry {
+  const opened = envelope.open('dns', sealed);
+  if (!opened.ok) return opened;
+  if (opened.flat.id !== stackId) return unusable(`holds the record of ${opened.flat.id}`);
+  const lease = leaseOf(opened.flat);
+  if (!lease.ok) return unusable(lease.error);
+  const record = fromFlat(opened.flat);
+  if (!record.ok) return unusable(record.error);
+  return { ok: true, value: { record: record.value, lease: lease.value, instanceKnown: true } };
+}
+
+/** Since an operator's entry is the word of the zone's owner, it is senior to all (`since` 0). */
+function parseClear(stackId: string, flat: Flat, { srv, address }: Omit<Parts, 'text'>): Parsed<Entry> {
+  const lease = leaseOf(flat);
   if (!lease.ok) return lease;
-  const { id: _id, ip: _ip, port: _port, ...said } = flat.value;
+  const { id: _id, ip: _ip, port: _port, ...said } = flat;
   const implied: Flat = lease.value ? {} : { inst: impliedInstance(stackId), since: '0', boot: '0', seq: '0' };
   const port: Flat = srv.port === 0 ? {} : { port: String(srv.port) };
   const record = fromFlat({ ...implied, ...said, ...port, id: stackId, ip: address });

@@ -5,8 +5,21 @@
 import type { DnsConfig } from '../../config/dns-config.ts';
 import type { Clock } from '../../process/clock.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import { type Claim, claim } from './claim.ts';
-import { type Entry, hostName, instanceName, type Lease, parseEntry, parseText, resourcesOf, textOf } from './entry.ts';
+import {
+  type Entry,
+  hostName,
+  instanceName,
+  type Lease,
+  type Parts,
+  parseEntry,
+  parseText,
+  type ReadEntry,
+  resourcesOf,
+  sealedIn,
+  textOf,
+} from './entry.ts';
 import type { Change, Prerequisite } from './message.ts';
 import { readEndpoint, readText } from './stack-reader.ts';
 import { UpdateFailed, Updater } from './updater.ts';
@@ -29,6 +42,7 @@ export interface RegistrationOptions {
   /** Wait before another try after a failure. */
   readonly retryMs: number;
   readonly clock: Clock;
+  readonly envelope?: Envelope | undefined;
   /** The status is another one. */
   readonly changed: () => void;
 }
@@ -36,6 +50,11 @@ export interface RegistrationOptions {
 export type Status =
   | { readonly is: 'unknown' | 'listed' | 'static' }
   | { readonly is: 'failing'; readonly message: string; readonly serverFails: boolean };
+
+function isSealed(text: readonly Buffer[]): boolean {
+  const flat = parseText(text);
+  return flat.ok && sealedIn(flat.value) !== undefined;
+}
 
 type Records = readonly (readonly Buffer[])[];
 const sameRecords = (a: Records, b: Records) => JSON.stringify(a) === JSON.stringify(b);
@@ -149,14 +168,15 @@ export class Registration {
 
   /** Writes all records of the stack. A server that already has them changes only the TXT record. */
   async #list(record: StackRecord): Promise<boolean> {
-    const { domain, ttlSeconds } = this.#options;
+    const { domain, ttlSeconds, envelope } = this.#options;
     const name = instanceName(record.stack_id, domain);
-    const text = textOf(record, this.#nextLease());
+    const text = textOf(record, this.#nextLease(), envelope);
     const { ptr, own } = resourcesOf(record, text, domain, ttlSeconds);
     const changes: Change[] = [
       { do: 'delete all', name, type: 'ANY' },
       { do: 'delete all', name: hostName(record.stack_id, domain), type: 'A' },
-      ...own.map((resource) => ({ do: 'add', resource }) as const),
+      // An envelope says where the stack is; in the other records everybody could read it.
+      ...own.filter(({ type }) => !envelope || type === 'TXT').map((resource) => ({ do: 'add', resource }) as const),
       { do: 'add', resource: ptr },
     ];
     this.#sent = true;
@@ -177,18 +197,37 @@ export class Registration {
     }
     const mine = text.value.find((one) => parseText(one).ok) ?? text.value[0]!;
     const endpoint = await readEndpoint(update.server, name, this.#abort.signal);
-    const entry = parseEntry(record.stack_id, { text: mine, ...(endpoint.ok ? endpoint.value : NOWHERE) });
+    const entry = this.#entry(record, mine, endpoint.ok ? endpoint.value : NOWHERE);
     if (entry.ok) return this.#judge(record, entry.value, text.value);
+    if (entry.kind === 'own' || (isSealed(mine) && this.#isAbandoned(text.value))) {
+      this.#found = text.value;
+      return { is: 'ours' };
+    }
     this.#found = undefined;
     const message = `cannot list this stack: ${name} holds something else already (${entry.error}); delete it, or use another STACK_ID`;
     return { is: 'held', message };
   }
 
-  #judge(record: StackRecord, entry: Entry, records: Records): Claim {
+  /** Who may have a name is another question than who is believed: here an entry in clear counts, such as our own from before there were keys. */
+  #entry(record: StackRecord, text: readonly Buffer[], where: Omit<Parts, 'text'>): ReadEntry {
+    return parseEntry(record.stack_id, { text, ...where }, isSealed(text) ? this.#options.envelope : undefined);
+  }
+
+  /** For how long the records have been as they are, as far as was seen. */
+  #unchangedMs(records: Records): number {
     const now = this.#options.clock.monotonic();
     const since = this.#seen && sameRecords(this.#seen.records, records) ? this.#seen.since : now;
     this.#seen = { records, since };
-    const verdict = claim(record, { entry, unchangedMs: now - since }, this.#updater.nowSeconds);
+    return now - since;
+  }
+
+  /** What cannot be read and is not renewed belongs to nobody who is alive. */
+  #isAbandoned(records: Records): boolean {
+    return this.#unchangedMs(records) > this.#options.leaseSeconds * 1000;
+  }
+
+  #judge(record: StackRecord, entry: Entry, records: Records): Claim {
+    const verdict = claim(record, { entry, unchangedMs: this.#unchangedMs(records) }, this.#updater.nowSeconds);
     this.#found = verdict.is === 'ours' ? records : undefined;
     return verdict;
   }
@@ -212,7 +251,10 @@ export class Registration {
       // An update whose answer was lost: what is there is ours only if it says so.
       const text = await readText(this.#options.update.server, name, this.#abort.signal);
       const ours = text.ok
-        ? text.value.find((one) => one.some((pair) => pair.toString() === `inst=${record.instance}`))
+        ? text.value.find((one) => {
+            const entry = this.#entry(record, one, NOWHERE);
+            return entry.ok ? entry.value.record.instance === record.instance : entry.kind === 'own';
+          })
         : undefined;
       if (!ours || !text.ok) return;
       this.#found = text.value;

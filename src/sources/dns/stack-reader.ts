@@ -8,7 +8,7 @@ import { queryRefused } from './words.ts';
 /** `passing`: the zone may well say it, but it cannot be read now; what was known stays true. */
 export type Read<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly error: string; readonly passing: boolean };
+  | { readonly ok: false; readonly error: string; readonly passing: boolean; readonly kind?: string };
 
 export function dataOf<T extends Resource['type']>(records: readonly Resource[], name: string, type: T) {
   const match = (one: Resource) => one.type === type && one.name === name;

@@ -4,8 +4,18 @@
  */
 import { setMaxListeners } from 'node:events';
 import type { DnsServer } from '../../config/dns-config.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import { ask, inParallel } from './ask.ts';
-import { type Entry, instanceName, type Parts, parseEntry, parseText, serviceName, stackIdOf } from './entry.ts';
+import {
+  type Entry,
+  instanceName,
+  type Parts,
+  parseEntry,
+  parseText,
+  sealedIn,
+  serviceName,
+  stackIdOf,
+} from './entry.ts';
 import { dataOf, type Read, readEndpoint, readText } from './stack-reader.ts';
 import { label, NoAnswer } from './transport.ts';
 import { queryRefused, referral } from './words.ts';
@@ -31,16 +41,20 @@ interface Endpoint extends Omit<Parts, 'text'> {
   readonly version: string;
 }
 
-const bad = (error: string) => ({ ok: false, error, passing: false }) as const;
+const bad = (error: string, kind?: string) => ({ ok: false, error, passing: false, ...(kind && { kind }) }) as const;
+/** An envelope says itself where its stack is. */
+const NOWHERE = { srv: { priority: 0, weight: 0, port: 0, target: '.' }, address: '0.0.0.0' };
 
 export class ZoneReader {
   readonly #domain: string;
+  readonly #envelope: Envelope | undefined;
   readonly #endpoints = new Map<string, Endpoint>();
   /** The server that answered last is asked first. */
   #preferred: string | undefined;
 
-  constructor(domain: string) {
+  constructor(domain: string, envelope?: Envelope) {
     this.#domain = domain;
+    this.#envelope = envelope;
   }
 
   /** @throws Error that says for each server why it failed, or the signal's reason. */
@@ -104,6 +118,7 @@ export class ZoneReader {
     const text = records.value.find((record) => parseText(record).ok) ?? records.value[0]!;
     const flat = parseText(text);
     if (!flat.ok) return bad(flat.error);
+    if (sealedIn(flat.value)) return this.#parsed(stackId, { text, ...NOWHERE });
     // The TXT record is read first: were the SRV record read before a change and the TXT record after it, the old address would stay.
     const { lease, inst, boot, seq } = flat.value;
     const version = `${inst} ${boot} ${seq}`;
@@ -113,7 +128,11 @@ export class ZoneReader {
     if (!endpoint.ok) return endpoint;
     // Kept at once: when a slow server makes this reading fail, the next one has less to ask.
     this.#endpoints.set(stackId, { ...endpoint.value, version });
-    const entry = parseEntry(stackId, { text, ...endpoint.value });
-    return entry.ok ? entry : bad(entry.error);
+    return this.#parsed(stackId, { text, ...endpoint.value });
+  }
+
+  #parsed(stackId: string, parts: Parts): Read<Entry> {
+    const entry = parseEntry(stackId, parts, this.#envelope);
+    return entry.ok ? entry : bad(entry.error, entry.kind);
   }
 }

@@ -2,6 +2,8 @@
 import { isoTime } from '../../process/clock.ts';
 import { randomHex } from '../../process/random.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
+import { recordText } from '../../trust/record-text.ts';
 import type { EtcdClient } from './client.ts';
 import { decode, encode, recordKey } from './keys.ts';
 import type { KeyValue, WatchEvent } from './messages.ts';
@@ -17,11 +19,18 @@ export type Verdict =
   | { readonly kind: 'refused'; readonly message: string };
 
 /** What is to be done about the value that is already at our key. Pure. */
-export function judgeHolder(prefix: string, there: KeyValue, record: StackRecord, lease: string): Verdict {
+export function judgeHolder(
+  prefix: string,
+  there: KeyValue,
+  record: StackRecord,
+  lease: string,
+  envelope?: Envelope,
+): Verdict {
   const text = decode(there.value);
-  if (there.lease === lease) return { kind: text === JSON.stringify(record) ? 'ours' : 'take' };
-  const entry = readEntry(prefix, there);
-  // Not a stack's claim but a stray write: the key is ours by its name.
+  if (there.lease === lease) return { kind: text === recordText('etcd', record, envelope) ? 'ours' : 'take' };
+  const entry = readEntry(prefix, there, envelope);
+  if (!entry.ok && entry.kind === 'other identity record') return { kind: 'refused', message: entry.error };
+  // Not a stack's claim but a stray write, or our own of an earlier life: the key is ours by its name.
   if (!entry.ok) return { kind: 'take' };
   const holder = entry.record;
   const where = `on ${holder.host_ip}`;
@@ -43,6 +52,7 @@ export function judgeHolder(prefix: string, there: KeyValue, record: StackRecord
 
 export class Claim {
   readonly #prefix: string;
+  readonly #envelope: Envelope | undefined;
   /** A lease of our own choosing, so that granting and revoking need no answer of the other. */
   #lease = newLease();
   #asked = false;
@@ -57,8 +67,9 @@ export class Claim {
   #doubts = 0;
   #withdrawn = false;
 
-  constructor(prefix: string, ttlMs: number) {
+  constructor(prefix: string, ttlMs: number, envelope?: Envelope) {
     this.#prefix = prefix;
+    this.#envelope = envelope;
     this.ttlMs = ttlMs;
   }
 
@@ -93,7 +104,7 @@ export class Claim {
 
   /** Makes the key hold `record`. Returns why it cannot when another stack has it. @throws EtcdTrouble */
   async hold(client: EtcdClient, record: StackRecord): Promise<string | undefined> {
-    const text = JSON.stringify(record);
+    const text = recordText('etcd', record, this.#envelope);
     const key = recordKey(this.#prefix, record.stack_id);
     this.#wanted = text;
     for (let attempt = 0; attempt < MAX_ATTEMPTS && !this.#withdrawn; attempt += 1) {
@@ -112,7 +123,7 @@ export class Claim {
     const doubts = this.#doubts;
     const answer = await client.putIf(key, this.#changedAt, text, this.#lease);
     const { there } = answer.put ? { there: undefined } : answer;
-    const verdict = there && judgeHolder(this.#prefix, there, record, this.#lease);
+    const verdict = there && judgeHolder(this.#prefix, there, record, this.#lease, this.#envelope);
     this.#changedAt = answer.put ? answer.revision : (there?.mod_revision ?? '0');
     // A deletion that was told while the answer was under way may be the later of the two: then the next attempt looks.
     if ((answer.put || verdict?.kind === 'ours') && doubts === this.#doubts) this.#held = text;

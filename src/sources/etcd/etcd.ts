@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DiscoveryConfig } from '../../config/discovery-config.ts';
 import type { EtcdConfig } from '../../config/etcd-config.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import type { Source, SourceEvent } from '../source.ts';
 import { Claim } from './claim.ts';
 import { EtcdClient } from './client.ts';
@@ -15,6 +16,7 @@ import { EtcdTrouble } from './trouble.ts';
 export class EtcdSource implements Source {
   readonly name = 'etcd';
   readonly #config: EtcdConfig;
+  readonly #envelope: Envelope | undefined;
   readonly #claim: Claim;
   readonly #outlook: Outlook;
   readonly #recollection = new Recollection();
@@ -28,9 +30,10 @@ export class EtcdSource implements Source {
   /** Index of the endpoint in use; the first is drawn by lot, so that the stacks spread over the members. */
   #endpoint: number;
 
-  constructor(config: EtcdConfig) {
+  constructor(config: EtcdConfig, envelope?: Envelope) {
     this.#config = config;
-    this.#claim = new Claim(config.prefix, config.leaseTtlMs);
+    this.#envelope = envelope;
+    this.#claim = new Claim(config.prefix, config.leaseTtlMs, envelope);
     this.#outlook = new Outlook(config.endpoints);
     this.#endpoint = Math.floor(Math.random() * config.endpoints.length);
   }
@@ -106,6 +109,7 @@ export class EtcdSource implements Source {
     try {
       client = await EtcdClient.open(this.#config, this.#current);
       const listener = {
+        envelope: this.#envelope,
         emit: (event: SourceEvent) => this.#running && this.#emit(event),
         works: (trouble: string | undefined) => this.#works(trouble),
       };
@@ -140,6 +144,6 @@ async function atMost(ms: number, work: Promise<unknown> | undefined): Promise<v
   enough.abort();
 }
 
-export function createSource(config: DiscoveryConfig): Source {
-  return new EtcdSource(config.etcd!);
+export function createSource(config: DiscoveryConfig, envelope?: Envelope): Source {
+  return new EtcdSource(config.etcd!, envelope);
 }

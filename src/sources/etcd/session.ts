@@ -1,6 +1,7 @@
 /** One connection's life: take the key, read everything, watch, renew. Ends with an EtcdTrouble; the source then begins another. */
 import type { EtcdConfig } from '../../config/etcd-config.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import type { SourceEvent } from '../source.ts';
 import type { Claim } from './claim.ts';
 import type { EtcdClient, Progress } from './client.ts';
@@ -15,6 +16,8 @@ import { MAX_KEYS, View } from './view.ts';
 const PAGE = 500;
 
 export interface SessionListener {
+  /** Through which records leave and enter; undefined: in clear. */
+  readonly envelope: Envelope | undefined;
   emit(event: SourceEvent): void;
   /** Everything works; or the key cannot be had although reading works, and why. */
   works(trouble: string | undefined): void;
@@ -53,7 +56,7 @@ export class Session {
     this.#recollection = recollection;
     this.#record = record;
     this.#listener = listener;
-    this.#view = new View(config.prefix, record);
+    this.#view = new View(config.prefix, record, listener.envelope);
     this.#failed = new Promise<never>((_, reject) => {
       this.#fail = reject;
     });
@@ -136,7 +139,7 @@ export class Session {
   }
 
   async #read(): Promise<void> {
-    this.#view = new View(this.#config.prefix, this.#record);
+    this.#view = new View(this.#config.prefix, this.#record, this.#listener.envelope);
     const { records, clusterId } = await this.#everything(this.#view);
     if (this.#over) return;
     const { revision } = this.#view;

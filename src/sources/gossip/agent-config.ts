@@ -30,10 +30,14 @@ export interface AgentSettings {
  * claim one id push each other out; the peer table knows better how to decide that. A restart does not change the name: old
  * entries count as members for half a minute, and the more members there are, the more of them must agree that one is dead.
  */
-export function nodeName(record: Pick<StackRecord, 'stack_id' | 'instance' | 'host_ip'>, port: number): string {
+export function nodeName(
+  record: Pick<StackRecord, 'stack_id' | 'instance' | 'host_ip'>,
+  port: number,
+  anonymous = false,
+): string {
   const { stack_id, instance, host_ip } = record;
   const hash = createHash('sha256').update(`${instance} ${host_ip} ${port}`).digest('hex');
-  return `${stack_id}.${hash.slice(0, 8)}`;
+  return anonymous ? hash.slice(0, 24) : `${stack_id}.${hash.slice(0, 8)}`;
 }
 
 /** Text of the agent's configuration file. It holds the RPC token, so it must not be readable by others. */

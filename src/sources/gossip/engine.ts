@@ -40,6 +40,8 @@ export interface EngineOrder {
   readonly folder: string;
   /** Port of the last run: the others look for this stack there. */
   readonly lastPort: number | undefined;
+  /** The stack's id is not to be read in the gossip. */
+  readonly anonymous?: boolean;
   onHint(): void;
   onStranger(what: string, message: string): void;
 }
@@ -71,7 +73,7 @@ async function choose(order: EngineOrder, keyringFile: string | undefined): Prom
     throw new Error(`no free port from ${range} on ${bind}; set GOSSIP_PORT to another one`);
   }
   const settings = {
-    name: nodeName(record, reservation.port),
+    name: nodeName(record, reservation.port, order.anonymous),
     bind,
     advertise: record.host_ip,
     port: reservation.port,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { DiscoveryConfig } from '../../config/discovery-config.ts';
 import type { GossipConfig } from '../../config/gossip-config.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import type { Source, SourceEvent } from '../source.ts';
 import { printable, readMembers, type Stranger } from './members.ts';
 import { readMemory, writeMemory } from './memory-file.ts';
@@ -33,7 +34,8 @@ export class GossipSource implements Source {
   readonly #config: GossipConfig;
   readonly #places: GossipPlaces;
   readonly #roster = new Roster();
-  readonly #tags = new TagReader();
+  readonly #envelope: Envelope | undefined;
+  readonly #tags: TagReader;
   readonly #pause = new Pause();
   readonly #stopping = new AbortController();
   #emit: (event: SourceEvent) => void = () => undefined;
@@ -52,9 +54,11 @@ export class GossipSource implements Source {
   /** Why the record that was published last is not announced. */
   #unfit: string | undefined;
 
-  constructor(config: GossipConfig, places: GossipPlaces) {
+  constructor(config: GossipConfig, places: GossipPlaces, envelope?: Envelope) {
     this.#config = config;
     this.#places = places;
+    this.#envelope = envelope;
+    this.#tags = new TagReader(envelope);
   }
 
   start(emit: (event: SourceEvent) => void): void {
@@ -66,7 +70,7 @@ export class GossipSource implements Source {
   publish(record: StackRecord): void {
     this.#record = record;
     this.#begin();
-    const tags = recordTags(record);
+    const tags = recordTags(record, this.#envelope);
     this.#unfit = tags.ok ? undefined : tags.error;
     const moved = this.#started !== undefined && this.#started.host_ip !== record.host_ip;
     if (moved) void this.#session?.close();
@@ -114,7 +118,7 @@ export class GossipSource implements Source {
   /** One agent from its start to its end. @returns why it ended. @throws Error in plain words when it does not start. */
   async #live(): Promise<string> {
     const record = this.#record!;
-    const tags = recordTags(record);
+    const tags = recordTags(record, this.#envelope);
     if (!tags.ok) throw new Error(tags.error);
     this.#started = record;
     const { folder } = this.#places;
@@ -122,7 +126,15 @@ export class GossipSource implements Source {
       members: (members: readonly unknown[]) => this.#look(members),
       stranger: (kind: string, message: string) => this.#emit({ type: 'dropped', kind, message }),
     };
-    const order = { config: this.#config, record, tags: tags.value, folder, lastPort: this.#lastPort, hooks };
+    const order = {
+      config: this.#config,
+      record,
+      tags: tags.value,
+      folder,
+      lastPort: this.#lastPort,
+      hooks,
+      anonymous: this.#envelope?.seals === true,
+    };
     const session = await Session.open(order, this.#stopping.signal);
     if (!this.#running) {
       await session.leave();
@@ -165,8 +177,9 @@ export class GossipSource implements Source {
   /** Each of them once, however often the members are looked at. */
   #reportStrangers(strangers: readonly Stranger[]): void {
     const fresh = strangers.filter(({ name, problem }) => this.#strangers.get(name) !== problem);
-    for (const { name, problem } of fresh.slice(0, STRANGERS_A_LOOK)) {
-      this.#emit({ type: 'dropped', kind: 'member that is no stack', message: `${printable(name)}: ${problem}` });
+    for (const { name, kind, problem } of fresh.slice(0, STRANGERS_A_LOOK)) {
+      const what = kind === 'no stack' ? 'member that is no stack' : `${kind} member`;
+      this.#emit({ type: 'dropped', kind: what, message: `${printable(name)}: ${problem}` });
     }
     this.#strangers = new Map(strangers.map(({ name, problem }) => [name, problem]));
   }
@@ -189,8 +202,8 @@ export class GossipSource implements Source {
   }
 }
 
-export function createSource(config: DiscoveryConfig): Source {
+export function createSource(config: DiscoveryConfig, envelope?: Envelope): Source {
   // Named after the health file, which each daemon has to itself too.
   const places = { folder: `${config.healthFile}.serf`, memory: join(config.stateDir, 'gossip.json') };
-  return new GossipSource(config.gossip!, places);
+  return new GossipSource(config.gossip!, places, envelope);
 }

@@ -1,5 +1,6 @@
 /** Serf's list of members -> stacks, and what changed between two lists. Pure. */
-import { type Identity, isNewer, type Parsed, parseWith, type StackRecord } from '../../record/record.ts';
+import { type Identity, isNewer, parseWith, type StackRecord } from '../../record/record.ts';
+import type { ReadRecord } from '../../trust/record-text.ts';
 import type { SourceEvent } from '../source.ts';
 import { ipv4Of, type Member, MemberSchema } from './rpc-codec.ts';
 
@@ -15,6 +16,7 @@ export interface Stack {
 
 export interface Stranger {
   readonly name: string;
+  readonly kind: string;
   /** What is wrong with the member, in words. */
   readonly problem: string;
 }
@@ -33,7 +35,7 @@ export interface View {
 
 export const keyOf = ({ stack_id, instance }: Identity): StackKey => `${stack_id}/${instance}`;
 
-export type ReadTags = (tags: Readonly<Record<string, string>>) => Parsed<StackRecord>;
+export type ReadTags = (tags: Readonly<Record<string, string>>) => ReadRecord;
 
 interface Draft {
   readonly stacks: Map<StackKey, Stack>;
@@ -49,7 +51,8 @@ function admit(draft: Draft, member: Member, self: Identity, readTags: ReadTags)
   if (isAlive && address !== undefined) draft.alive.add(endpoint);
   const parsed = readTags(member.Tags ?? {});
   if (!parsed.ok) {
-    if (isAlive) draft.strangers.push({ name: member.Name, problem: parsed.error });
+    const { kind, error: problem } = parsed;
+    if (isAlive && kind !== 'own') draft.strangers.push({ name: member.Name, kind, problem });
     return;
   }
   const record = parsed.value;
@@ -68,7 +71,7 @@ export function readMembers(members: readonly unknown[], self: Identity, readTag
   for (const input of members) {
     const member = parseWith(MemberSchema, input);
     if (member.ok) admit(draft, member.value, self, readTags);
-    else draft.strangers.push({ name: 'a member', problem: member.error });
+    else draft.strangers.push({ name: 'a member', kind: 'no stack', problem: member.error });
   }
   for (const key of draft.stacks.keys()) draft.left.delete(key);
   return draft;

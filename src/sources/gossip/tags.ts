@@ -1,6 +1,8 @@
 /** A record as the tags of a Serf member. Pure. */
 import { fromFlat, toFlat } from '../../record/flat.ts';
 import type { Parsed, StackRecord } from '../../record/record.ts';
+import { type Envelope, fromText, NO_KEYS, NOT_SEALED, toText } from '../../trust/envelope.ts';
+import { openedRecord, type ReadRecord } from '../../trust/record-text.ts';
 import type { Tags } from './tag-writer.ts';
 
 /** memberlist's MetaMaxSize, in bytes. */
@@ -32,37 +34,55 @@ const SHORTEN: readonly (readonly [(tags: Tags) => string, string])[] = [
   ],
 ];
 
-function tooLarge(tags: Tags): string {
+/** The one tag of a record in an envelope. */
+const SEALED_TAG = 'e';
+
+function tooLarge(tags: Tags, bytes: number): string {
   const parts = SHORTEN.map(([text, what]) => ({ bytes: Buffer.byteLength(text(tags)), what }))
     .filter(({ bytes }) => bytes > 32)
     .sort((a, b) => b.bytes - a.bytes)
     .map(({ bytes, what }) => `${what}: ${bytes} bytes`);
-  return `this stack's record takes ${tagBytes(tags)} bytes and gossip has room for ${MAX_TAG_BYTES}; shorten ${parts.join(', or ')}`;
+  return `this stack's record takes ${bytes} bytes and gossip has room for ${MAX_TAG_BYTES}; shorten ${parts.join(', or ')}`;
 }
 
 /** An error in words a person can act on when the record does not fit. */
-export function recordTags(record: StackRecord): Parsed<Tags> {
-  const tags = toFlat(record);
-  return tagBytes(tags) <= MAX_TAG_BYTES ? { ok: true, value: tags } : { ok: false, error: tooLarge(tags) };
+export function recordTags(record: StackRecord, envelope?: Envelope): Parsed<Tags> {
+  const flat = toFlat(record);
+  const tags = envelope ? { [SEALED_TAG]: toText(envelope.closeRecord('gossip', record)) } : flat;
+  const bytes = tagBytes(tags);
+  return bytes <= MAX_TAG_BYTES ? { ok: true, value: tags } : { ok: false, error: tooLarge(flat, bytes) };
 }
 
 /** An error in words when a member's tags are not a stack's. */
-export function readTags(tags: Tags): Parsed<StackRecord> {
-  if (Object.keys(tags).length === 0) return { ok: false, error: 'it has no tags' };
-  if (tags.id === undefined || tags.inst === undefined)
-    return { ok: false, error: 'its tags are not those of a stack' };
-  return fromFlat(tags);
+export function readTags(tags: Tags, envelope?: Envelope): ReadRecord {
+  const sealed = fromText(tags[SEALED_TAG] ?? '');
+  if (sealed) return envelope ? openedRecord(envelope.open('gossip', sealed)) : NO_KEYS;
+  if (Object.keys(tags).length === 0) return noStack('it has no tags');
+  if (tags.id === undefined || tags.inst === undefined) return noStack('its tags are not those of a stack');
+  if (envelope?.seals) return NOT_SEALED;
+  const record = fromFlat(tags);
+  if (!record.ok) return noStack(record.error);
+  const refused = envelope?.openClear(tags);
+  return refused?.ok === false ? refused : record;
 }
+
+const noStack = (error: string): ReadRecord => ({ ok: false, kind: 'no stack', error });
 
 /** `readTags` with a memory: hundreds of members are looked at every two seconds, and hardly any has changed. */
 export class TagReader {
-  #read = new Map<string, Parsed<StackRecord>>();
-  #readBefore = new Map<string, Parsed<StackRecord>>();
+  readonly #envelope: Envelope | undefined;
+  #read = new Map<string, ReadRecord>();
+  #readBefore = new Map<string, ReadRecord>();
 
-  readonly read = (tags: Tags): Parsed<StackRecord> => {
+  constructor(envelope?: Envelope) {
+    this.#envelope = envelope;
+  }
+
+  readonly read = (tags: Tags): ReadRecord => {
     const key = JSON.stringify(tags);
-    const parsed = this.#read.get(key) ?? this.#readBefore.get(key) ?? readTags(tags);
-    this.#read.set(key, parsed);
+    const parsed = this.#read.get(key) ?? this.#readBefore.get(key) ?? readTags(tags, this.#envelope);
+    // What an envelope refused may be believed at the next look: the keys are read again, an identity is forgotten.
+    if (parsed.ok || !this.#envelope) this.#read.set(key, parsed);
     return parsed;
   };
 

@@ -1,6 +1,7 @@
 /** Discovery by UDP multicast: announce, ask on start, answer, say goodbye. No server, one network. */
 import type { MulticastConfig } from '../../config/discovery-config.ts';
 import type { StackRecord } from '../../record/record.ts';
+import type { Envelope } from '../../trust/envelope.ts';
 import type { Source, SourceEvent } from '../source.ts';
 import { GroupSocket } from './group-socket.ts';
 import { decodeMessage, encodeMessage, type Message } from './message.ts';
@@ -23,6 +24,7 @@ export class MulticastSource implements Source {
   readonly name = 'multicast';
   readonly #config: MulticastConfig;
   readonly #peerTimeoutMs: number;
+  readonly #envelope: Envelope | undefined;
   readonly #timers = new Set<NodeJS.Timeout>();
   #emit: (event: SourceEvent) => void = () => undefined;
   #record: StackRecord | undefined;
@@ -37,9 +39,10 @@ export class MulticastSource implements Source {
   #heardBefore = 0;
   #windowEnds = 0;
 
-  constructor(config: MulticastConfig, peerTimeoutMs: number) {
+  constructor(config: MulticastConfig, peerTimeoutMs: number, envelope?: Envelope) {
     this.#config = config;
     this.#peerTimeoutMs = peerTimeoutMs;
+    this.#envelope = envelope;
   }
 
   start(emit: (event: SourceEvent) => void): void {
@@ -64,11 +67,11 @@ export class MulticastSource implements Source {
     clearTimeout(this.#answer);
     if (this.#record && this.#socket) {
       const { stack_id, instance, boot, seq } = this.#record;
-      const goodbye = encodeMessage({ docker_router: 1, type: 'goodbye', stack_id, instance, boot, seq });
+      const goodbye = { docker_router: 1, type: 'goodbye', stack_id, instance, boot, seq } as const;
       // Twice, a moment apart: nobody asks for a goodbye that got lost.
-      await this.#socket.send(goodbye).catch(() => undefined);
+      await this.#socket.send(encodeMessage(goodbye, this.#envelope)).catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, 20));
-      await this.#socket.send(goodbye).catch(() => undefined);
+      await this.#socket.send(encodeMessage(goodbye, this.#envelope)).catch(() => undefined);
     }
     this.#socket?.close();
     this.#socket = undefined;
@@ -134,7 +137,7 @@ export class MulticastSource implements Source {
   }
 
   #send(message: Message): void {
-    this.#socket?.send(encodeMessage(message)).catch((cause: Error) => {
+    this.#socket?.send(encodeMessage(message, this.#envelope)).catch((cause: Error) => {
       this.#emit({ type: 'state', ok: false, message: `cannot send to ${this.#config.group}: ${cause.message}` });
       this.#reopen();
     });
@@ -143,10 +146,14 @@ export class MulticastSource implements Source {
   #receive(datagram: Buffer, from: string): void {
     // The socket stays open for the goodbyes: an answer scheduled meanwhile would go on announcing for ever.
     if (!this.#running) return;
-    const decoded = decodeMessage(datagram);
+    const decoded = decodeMessage(datagram, this.#envelope);
     if (!decoded.ok) {
-      this.#emit({ type: 'dropped', kind: 'malformed datagram', message: `from ${from}: ${decoded.error}` });
-      return;
+      if (decoded.kind === 'own') return;
+      return this.#emit({
+        type: 'dropped',
+        kind: `${decoded.kind} datagram`,
+        message: `from ${from}: ${decoded.error}`,
+      });
     }
     const message = decoded.value;
     const sender = message.type === 'announce' ? message.record : message;
