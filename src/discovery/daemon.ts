@@ -9,14 +9,19 @@ import { type Logger, LogLimiter } from '../process/log.ts';
 import { parseJson, type StackRecord, samePlane } from '../record/record.ts';
 import type { Source, SourceEvent } from '../sources/source.ts';
 import { readCapped, removeLeftovers, writeAtomic } from '../state/atomic-file.ts';
-import { type DiscoveryFile, MAX_DISCOVERY_BYTES, type SourceState } from '../state/discovery-file.ts';
+import {
+  type DiscoveryFile,
+  DiscoveryFileSchema,
+  MAX_DISCOVERY_BYTES,
+  type SourceState,
+} from '../state/discovery-file.ts';
 import { MAX_ROUTER_BYTES, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
 import type { Trust } from '../trust/start.ts';
 import { HostView } from './host.ts';
 import { type InstanceIdentity, nextIdentity } from './identity.ts';
-import { changes, explainWriteError, material, report } from './report.ts';
+import { changes, explainWriteError, material, report, stoodIn } from './report.ts';
 import { selfRecord } from './self-record.ts';
 
 /** Events within this time make one write; or within twice the time that a write takes, so that a crowd does not keep a processor busy. */
@@ -48,6 +53,8 @@ export class DiscoveryDaemon {
   #identity: InstanceIdentity | undefined;
   #plane: RouterFile | undefined;
   #self: StackRecord | undefined;
+  /** What stood when the process before this one ended. */
+  #inherited: Pick<DiscoveryFile, 'peers'> | undefined;
   #written: { file: DiscoveryFile; material: string; at: number } | undefined;
   #pending: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
@@ -77,6 +84,8 @@ export class DiscoveryDaemon {
     await removeLeftovers(this.#path);
     const last = await readCapped(this.#path, MAX_DISCOVERY_BYTES).catch(() => undefined);
     this.#identity = nextIdentity(last, this.#config.stackId, this.#clock.wall());
+    const inherited = last === undefined ? undefined : parseJson(DiscoveryFileSchema, last, MAX_DISCOVERY_BYTES);
+    this.#inherited = inherited?.ok ? inherited.value : undefined;
     const watcher = watchFile(this.#routerFile.path, () => void this.#lookAtRouter());
     const tick = setInterval(() => void this.#tick(), TICK_MS);
     this.#stoppers.push(
@@ -261,6 +270,7 @@ export class DiscoveryDaemon {
       policy: {
         allowedSubnets: this.#config.allowedSubnets.flatMap((text) => parsePrefix(text) ?? []),
         hostNetworks: this.#host.networks,
+        established: stoodIn(this.#written?.file, this.#inherited),
       },
       filter: { allow: this.#config.allowStacks, deny: this.#config.denyStacks },
       refused: this.#trust?.refused(monotonicMs - this.#config.peerTimeoutMs) ?? [],

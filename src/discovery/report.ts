@@ -70,6 +70,18 @@ function judged({ self, known, policy, filter }: ReportInput): {
   return { claims, verdicts };
 }
 
+type Stood = { readonly peers: readonly Pick<PeerEntry, 'instance' | 'status' | 'subnets'>[] };
+
+/** Whether a claim to a subnet stands in one of the files. */
+export function stoodIn(...files: readonly (Stood | undefined)[]): (claim: Claim, subnet: string) => boolean {
+  return ({ instance }, subnet) =>
+    files.some((file) =>
+      file?.peers.some(
+        (peer) => peer.instance === instance && peer.status !== 'rejected' && peer.subnets.includes(subnet),
+      ),
+    );
+}
+
 const IMMATERIAL = ['last_seen', 'last_update', 'dropped'];
 
 /** The file without its times and counts: two files that differ only there say the same. */

@@ -25,6 +25,8 @@ export interface Policy {
   readonly allowedSubnets: readonly Prefix[];
   /** Networks of this host's own interfaces; empty where they are not known. */
   readonly hostNetworks: readonly { readonly name: string; readonly prefix: Prefix }[];
+  /** Whether this claim to this subnet stood before, so that a network which the host gets later does not end it. */
+  readonly established?: (claim: Claim, subnet: string) => boolean;
 }
 
 /** undefined: accepted. Otherwise the reason, in words a person can act on. */
@@ -75,13 +77,19 @@ function flaw(claim: Claim, prefixes: readonly Prefix[], policy: Policy): Verdic
   return undefined;
 }
 
-/** Reasons that lie in this host: its own networks must stay reachable. A stack on this very host is one of those networks. */
+/**
+ * Reasons that lie in this host: its own networks must stay reachable. The network of a stack on this very host is one of them, and has
+ * exactly the subnet that is announced.
+ */
 function hostConflict(claim: Claim, prefixes: readonly Prefix[], self: Claim, policy: Policy): Verdict {
-  if (claim.host_ip === self.host_ip) return undefined;
+  const onThisHost = claim.host_ip === self.host_ip;
   for (const prefix of prefixes) {
-    const own = policy.hostNetworks.find((network) => overlaps(network.prefix, prefix));
-    if (own)
-      return `subnet ${formatPrefix(prefix)} overlaps this host's network ${formatPrefix(own.prefix)} (${own.name}); change one of them`;
+    const text = formatPrefix(prefix);
+    const own = policy.hostNetworks.find(
+      (network) => overlaps(network.prefix, prefix) && !(onThisHost && formatPrefix(network.prefix) === text),
+    );
+    if (own && !policy.established?.(claim, text))
+      return `subnet ${text} overlaps this host's network ${formatPrefix(own.prefix)} (${own.name}); change one of them`;
   }
   return undefined;
 }
@@ -123,8 +131,8 @@ export class Standing {
     const prefixes = prefixesOf(claim);
     const reason =
       flaw(claim, prefixes, this.#policy) ??
-      hostConflict(claim, prefixes, self, this.#policy) ??
-      collision(claim, prefixes, self, this.#taken);
+      collision(claim, prefixes, self, this.#taken) ??
+      hostConflict(claim, prefixes, self, this.#policy);
     if (reason === undefined) take(this.#taken, claim, prefixes);
     return reason;
   }

@@ -54,6 +54,18 @@ test('two stacks with overlapping subnets: both say so by name, the earlier keep
   );
   await saysSoon(b, 'discovery', /peer late .* rejected: .* overlaps .* of stack stack-a/);
   await allReach([a, b], 3);
+  // Host 2 now has a network of its own that overlaps the senior stack's; a discovery that looks anew must not take that for a reason.
+  const before = (await discoveryFile(b)).self.boot;
+  await compose(b, 'restart', 'discovery');
+  await eventually(15, async () => {
+    const { self, peers } = await discoveryFile(b);
+    assert.notEqual(self.boot, before);
+    assert.deepEqual(
+      peers.map(({ stack_id, status }) => `${stack_id} ${status}`),
+      ['late rejected', 'stack-a active'],
+    );
+  });
+  await allReach([a, b], 3);
 });
 
 test('two stacks with one id: the later is rejected with a reason both logs show', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { stoodIn } from '../../src/discovery/report.ts';
 import { overlaps, PRIVATE_PREFIXES, parsePrefix } from '../../src/net/ipv4.ts';
 import { judge, judgeSelf, type Policy } from '../../src/peers/judge.ts';
 import { record } from '../support/records.ts';
@@ -39,7 +40,22 @@ test('a subnet of this host is refused, but not when the stack is on this very h
     verdict({}, record(1), { ...policy, hostNetworks }) ?? '',
     /overlaps this host's network 10\.100\.2\.0\/24 \(br-1\)/,
   );
-  assert.equal(verdict({ host_ip: record(1).host_ip }, record(1), { ...policy, hostNetworks }), undefined);
+  const neighbour = { host_ip: record(1).host_ip };
+  assert.equal(verdict(neighbour, record(1), { ...policy, hostNetworks }), undefined);
+  const wider = [{ name: 'eth1', prefix: parsePrefix('10.100.0.0/16')! }];
+  assert.match(verdict(neighbour, record(1), { ...policy, hostNetworks: wider }) ?? '', /\(eth1\)/, 'not its bridge');
+});
+
+test('a network that the host gets later does not end a claim that stood; a new claim it does', () => {
+  const hostNetworks = [{ name: 'br-1', prefix: parsePrefix('10.100.2.0/25')! }];
+  const last = { peers: [{ ...record(2), status: 'active' as const }] };
+  const sticky = { ...policy, hostNetworks, established: stoodIn(last) };
+  assert.equal(verdict({}, record(1), sticky), undefined);
+  const moved = { subnets: ['10.100.2.0/26'] };
+  assert.match(verdict(moved, record(1), sticky) ?? '', /overlaps this host's network/);
+  assert.match(verdict({ instance: '0123456789abcdef' }, record(1), sticky) ?? '', /overlaps this host's network/);
+  const refused = stoodIn({ peers: last.peers.map((peer) => ({ ...peer, status: 'rejected' as const })) });
+  assert.match(verdict({}, record(1), { ...sticky, established: refused }) ?? '', /overlaps this host's network/);
 });
 
 test('of two claims the senior keeps working, in whatever order they are heard', () => {
