@@ -3,7 +3,7 @@
  * desired needs no understanding of nft's normalised listing: same hashes in the same order, same rules.
  */
 
-import { NFT_TABLE, VXLAN_DEVICE } from '../kernel/owned.ts';
+import { NFT_TABLE, OWN_DEVICES, OWN_PATH, VXLAN_DEVICE } from '../kernel/owned.ts';
 import { hash64 } from '../net/hash.ts';
 import { formatPrefix, maskOf, type Prefix } from '../net/ipv4.ts';
 import { type NftElements, nexthopsOf, sourcesOf } from './overlay.ts';
@@ -65,6 +65,18 @@ function toOverlay({ fast }: RulesetInput, mtu: number, length: number): string[
   ];
 }
 
+/** The router's own packets: their size is right already, and the mark that led them here ends here. */
+function ownChain(lengths: readonly number[]): Chain {
+  return {
+    name: 'from_self',
+    hook: `type filter hook ingress device "${OWN_DEVICES.back}" priority filter; policy drop;`,
+    rules: lengths.map((length) => {
+      const key = `ip daddr & ${maskOf(length)}`;
+      return `${key} @${nexthopsOf(length)} meta mark set 0 fwd ip to ${key} map @${nexthopsOf(length)} device "${VXLAN_DEVICE}"`;
+    }),
+  };
+}
+
 /** A packet that left the overlay and has passed the source check: for the router, for the stack, or dropped by the base chain's policy. */
 function deliver(input: RulesetInput, mtu: number): string[] {
   const { stack, ownAddresses, fast } = input;
@@ -91,7 +103,7 @@ function entryChain({ name, prefix }: RulesetInput['stack'][number], index: numb
 }
 
 function netdevTable(input: RulesetInput): Table {
-  const { stack, lengths, overlayMtu: mtu } = input;
+  const { stack, lengths, overlayMtu: mtu, fast } = input;
   const sets = setsOf(lengths);
   if (mtu === undefined) return { family: 'netdev', sets, chains: [] };
   const exit = {
@@ -108,6 +120,7 @@ function netdevTable(input: RulesetInput): Table {
       { name: 'deliver', rules: deliver(input, mtu) },
       ...stack.map((network, index) => entryChain(network, index, lengths)),
       exit,
+      ...(fast ? [ownChain(lengths)] : []),
     ],
   };
 }
@@ -140,7 +153,17 @@ function ipTable(input: RulesetInput): Table {
     hook: 'type nat hook postrouting priority srcnat; policy accept;',
     rules: masquerade,
   };
-  return { family: 'ip', sets: [], chains: masquerade.length > 0 ? [output, postrouting] : [output] };
+  const own = {
+    name: 'own',
+    hook: 'type route hook output priority mangle; policy accept;',
+    rules: [`oifname "${VXLAN_DEVICE}" meta mark set ${OWN_PATH}`],
+  };
+  const chains = [
+    output,
+    ...(input.fast && input.overlayMtu !== undefined ? [own] : []),
+    ...(masquerade.length > 0 ? [postrouting] : []),
+  ];
+  return { family: 'ip', sets: [], chains };
 }
 
 export function desiredTables(input: RulesetInput): readonly [Table, Table] {

@@ -2,7 +2,7 @@
 import { CommandError, type Result, run, runOk } from '../process/run.ts';
 import type { NftState, Observed } from './observed.ts';
 import { NFT_TABLE, VXLAN_DEVICE } from './owned.ts';
-import { overlayRoutes, parseFdb, parseLinks, parseNeighbours, parseRoutes } from './parse-ip.ts';
+import { overlayRoutes, parseFdb, parseLinks, parseNeighbours, parseOwnPolicy, parseRoutes } from './parse-ip.ts';
 import { EMPTY_NFT, parseNft } from './parse-nft.ts';
 
 async function nftTable(family: 'netdev' | 'ip'): Promise<NftState> {
@@ -25,9 +25,10 @@ const NO_TABLES = { neighbours: new Map(), unicast: new Map(), flood: new Set<st
 
 /** All listings at once; those of vxlan0 fail, and are not needed, while there is none. @throws Error when a listing fails or is not understood. */
 export async function observe(): Promise<Observed> {
-  const [linkJson, routeJson, netdev, ip, neighbours, fdb] = await Promise.all([
+  const [linkJson, routeJson, ruleJson, netdev, ip, neighbours, fdb] = await Promise.all([
     runOk(['ip', '-j', '-d', 'address', 'show']),
-    runOk(['ip', '-j', '-4', 'route', 'show', 'table', 'main']),
+    runOk(['ip', '-j', '-4', 'route', 'show', 'table', 'all']),
+    runOk(['ip', '-j', '-4', 'rule', 'show']),
     nftTable('netdev'),
     nftTable('ip'),
     run(NEIGHBOURS),
@@ -40,5 +41,6 @@ export async function observe(): Promise<Observed> {
     port === undefined
       ? NO_TABLES
       : { neighbours: parseNeighbours(outputOf(NEIGHBOURS, neighbours)), ...parseFdb(outputOf(FDB, fdb), port) };
-  return { links, addresses, routes, overlay: { routes: overlayRoutes(routes), ...tables }, netdev, ip };
+  const own = parseOwnPolicy(ruleJson, routeJson);
+  return { links, addresses, routes, overlay: { routes: overlayRoutes(routes), ...tables }, own, netdev, ip };
 }

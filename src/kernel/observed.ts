@@ -5,6 +5,8 @@ export interface Link {
   readonly mac: string;
   readonly mtu: number;
   readonly up: boolean;
+  /** Resolves no neighbours. */
+  readonly noarp?: true;
   /** Set for VXLAN devices only. */
   readonly vxlan?: VxlanInfo;
 }
@@ -53,11 +55,18 @@ export interface NftState {
   readonly elements: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
+/** The policy that leads the router's own packets to `OWN_DEVICES`. */
+export interface OwnPolicy {
+  readonly rule: boolean;
+  readonly route: boolean;
+}
+
 export interface Observed {
   readonly links: readonly Link[];
   readonly addresses: readonly Address[];
   readonly routes: readonly Route[];
   readonly overlay: OverlayTables;
+  readonly own: OwnPolicy;
   readonly netdev: NftState;
   readonly ip: NftState;
 }

@@ -1,8 +1,8 @@
 /** `ip -j` and `bridge -j` output -> observed state. Pure; unknown fields and rows of other kinds are passed over. */
 import * as v from 'valibot';
 import { parseWith } from '../record/record.ts';
-import type { Address, Link, OverlayTables, Route } from './observed.ts';
-import { ROUTE_PROTOCOL, VXLAN_DEVICE } from './owned.ts';
+import type { Address, Link, OverlayTables, OwnPolicy, Route } from './observed.ts';
+import { OWN_DEVICES, OWN_PATH, ROUTE_PROTOCOL, VXLAN_DEVICE } from './owned.ts';
 
 const AddressRow = v.object({
   family: v.string(),
@@ -36,6 +36,13 @@ const RouteRow = v.object({
   dev: v.optional(v.string()),
   protocol: v.optional(v.string(), 'boot'),
   metric: v.optional(v.number(), 0),
+  table: v.optional(v.string(), 'main'),
+});
+const RuleRow = v.object({
+  priority: v.number(),
+  fwmark: v.optional(v.string()),
+  table: v.optional(v.string()),
+  protocol: v.optional(v.string()),
 });
 const NeighbourRow = v.object({ dst: v.string(), lladdr: v.string(), state: v.array(v.string()) });
 const FdbRow = v.object({
@@ -60,7 +67,8 @@ function each<S extends v.GenericSchema>(schema: S, items: readonly unknown[]): 
 }
 
 function linkOf(row: v.InferOutput<typeof LinkRow>): Link {
-  const base = { name: row.ifname, mac: row.address, mtu: row.mtu, up: row.flags.includes('UP') };
+  const noarp = row.flags.includes('NOARP') && ({ noarp: true } as const);
+  const base = { name: row.ifname, mac: row.address, mtu: row.mtu, up: row.flags.includes('UP'), ...noarp };
   if (row.linkinfo?.info_kind !== 'vxlan') return base;
   const data = parseWith(VxlanData, row.linkinfo.info_data);
   if (!data.ok) return base;
@@ -79,9 +87,10 @@ export function parseLinks(json: string): { links: Link[]; addresses: Address[] 
   return { links: found.map(linkOf), addresses };
 }
 
-/** `ip -j -4 route show table main`; a host route loses its /32 in the listing and gets it back here. */
+/** Of `ip -j -4 route show table all` the main table; a host route loses its /32 in the listing and gets it back here. */
 export function parseRoutes(json: string): Route[] {
-  return each(RouteRow, rows(json)).map(({ dst, gateway, dev, protocol, metric }) => ({
+  const main = each(RouteRow, rows(json)).filter(({ table }) => table === 'main');
+  return main.map(({ dst, gateway, dev, protocol, metric }) => ({
     destination: dst === 'default' || dst.includes('/') ? dst : `${dst}/32`,
     ...(gateway !== undefined && { via: gateway }),
     ...(dev !== undefined && { device: dev }),
@@ -111,4 +120,17 @@ export function parseFdb(json: string, devicePort: number): Pick<OverlayTables, 
 export function overlayRoutes(routes: readonly Route[]): Map<string, string> {
   const ours = routes.filter((route) => route.device === VXLAN_DEVICE && route.protocol === String(ROUTE_PROTOCOL));
   return new Map(ours.map(({ destination, via }) => [destination, via ?? '']));
+}
+
+/** Of `ip -j -4 rule show` and `ip -j -4 route show table all` what leads the router's own packets. */
+export function parseOwnPolicy(ruleJson: string, routeJson: string): OwnPolicy {
+  const id = String(OWN_PATH);
+  const rule = each(RuleRow, rows(ruleJson)).some(
+    ({ priority, fwmark, table, protocol }) =>
+      priority === OWN_PATH && Number(fwmark) === OWN_PATH && table === id && protocol === String(ROUTE_PROTOCOL),
+  );
+  const route = each(RouteRow, rows(routeJson)).some(
+    ({ dst, dev, table }) => dst === 'default' && dev === OWN_DEVICES.out && table === id,
+  );
+  return { rule, route };
 }

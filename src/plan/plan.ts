@@ -1,6 +1,7 @@
 /** Desired state against the observed kernel -> the least batches that make them equal. Pure; an empty plan is the normal case. */
 
 import type { NftElements, Overlay } from '../desired/overlay.ts';
+import { ownPathPlan } from '../desired/own-path.ts';
 import { elementLines, replaceTable, ruleMark, type Table } from '../desired/ruleset.ts';
 import type { NftState, Observed, OverlayTables } from '../kernel/observed.ts';
 import { ROUTE_PROTOCOL, VXLAN_DEVICE } from '../kernel/owned.ts';
@@ -20,6 +21,8 @@ export interface Desired {
   readonly tables: readonly Table[];
   /** Whether vxlan0 exists: without it nothing can be programmed on it. */
   readonly device: boolean;
+  /** MTU of the way of the router's own packets; undefined where there is none. */
+  readonly ownMtu: number | undefined;
 }
 
 export function isEmpty(plan: Plan): boolean {
@@ -131,11 +134,13 @@ export function overlayPlan(want: Overlay, have: Overlay): Plan {
 }
 
 export function makePlan(desired: Desired, observed: Observed): Plan {
-  const { overlay, tables, device } = desired;
+  const { overlay, tables, device, ownMtu } = desired;
   const states = { netdev: observed.netdev, ip: observed.ip };
   const nft = tables.flatMap((table) => nftPlan(table, states[table.family], overlay.elements));
   if (!device) return { bridgeAdd: [], ipAdd: [], nft, ipDelete: [], bridgeDelete: [] };
-  return { ...fdbPlan(overlay.tables, observed.overlay), ...routePlan(overlay.tables, observed.overlay), nft };
+  const routes = routePlan(overlay.tables, observed.overlay);
+  const own = ownMtu === undefined ? [] : ownPathPlan(ownMtu, observed);
+  return { ...fdbPlan(overlay.tables, observed.overlay), ...routes, ipAdd: [...routes.ipAdd, ...own], nft };
 }
 
 /** For golden tests and debug logs: what would be run, as text. */

@@ -92,7 +92,8 @@ function desiredState(
     fast: around.fast,
     masquerade: around.masquerade && config.gateway !== 'off',
   });
-  const desired: Desired = { overlay, tables, device: device !== undefined };
+  const ownMtu = around.fast ? device?.mtu : undefined;
+  const desired: Desired = { overlay, tables, device: device !== undefined, ownMtu };
   return { desired, device, subnets, accepted };
 }
 

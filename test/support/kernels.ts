@@ -22,6 +22,7 @@ export function freshRouter(changes: Partial<Observed> = {}): Observed {
       { destination: '172.30.0.0/24', device: 'eth0', protocol: 'kernel', metric: 0 },
     ],
     overlay: { routes: new Map(), neighbours: new Map(), unicast: new Map(), flood: new Set() },
+    own: { rule: false, route: false },
     netdev: NO_NFT,
     ip: NO_NFT,
     ...changes,
@@ -34,5 +35,10 @@ export function settled(overlay: Overlay, tables: readonly Table[], base = fresh
     chains: new Map(table.chains.map((chain) => [chain.name, chain.rules.map((rule) => ruleMark(chain, rule))])),
     elements: new Map(table.sets.map(({ name }) => [name, overlay.elements.get(name) ?? new Set()])),
   });
-  return { ...base, overlay: overlay.tables, netdev: nft(tables[0]!), ip: nft(tables[1]!) };
+  const pair = ['self0', 'self1'].map(
+    (name) => ({ name, mac: '02:00:00:00:00:09', mtu: 1450, up: true, noarp: true }) as const,
+  );
+  const links = [...base.links, ...pair];
+  const own = { rule: true, route: true };
+  return { ...base, links, overlay: overlay.tables, own, netdev: nft(tables[0]!), ip: nft(tables[1]!) };
 }

@@ -126,6 +126,11 @@ table netdev docker_router {
     ether saddr . ip saddr & 255.255.0.0 @sources_16 goto deliver
     ether saddr . ip saddr & 255.255.255.0 @sources_24 goto deliver
   }
+  chain from_self {
+    type filter hook ingress device "self1" priority filter; policy drop;
+    ip daddr & 255.255.0.0 @nexthops_16 meta mark set 0 fwd ip to ip daddr & 255.255.0.0 map @nexthops_16 device "vxlan0"
+    ip daddr & 255.255.255.0 @nexthops_24 meta mark set 0 fwd ip to ip daddr & 255.255.255.0 map @nexthops_24 device "vxlan0"
+  }
 }
 add table ip docker_router
 delete table ip docker_router
@@ -133,6 +138,10 @@ table ip docker_router {
   chain output {
     type filter hook output priority filter; policy accept;
     icmp type redirect drop
+  }
+  chain own {
+    type route hook output priority mangle; policy accept;
+    oifname "vxlan0" meta mark set 157
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;

@@ -18,7 +18,7 @@ const TABLES = desiredTables({
   masquerade: false,
 });
 const plan = (peers: ReturnType<typeof record>[], observed: ReturnType<typeof freshRouter>) =>
-  makePlan({ overlay: desiredOverlay(peers), tables: TABLES, device: true }, observed);
+  makePlan({ overlay: desiredOverlay(peers), tables: TABLES, device: true, ownMtu: 1450 }, observed);
 const after = (peers: ReturnType<typeof record>[]) => settled(desiredOverlay(peers), TABLES);
 
 test('a settled kernel needs nothing', () => {
@@ -35,6 +35,22 @@ ip neigh replace 10.100.3.2 lladdr ${mac} dev vxlan0 nud permanent
 ip route add 10.100.3.0/24 via 10.100.3.2 dev vxlan0 onlink proto 157 metric 25604
 nft add element netdev docker_router nexthops_24 { 10.100.3.0 : 10.100.3.2 }
 nft add element netdev docker_router sources_24 { ${mac} . 10.100.3.0 }`,
+  );
+});
+
+test("the way of the router's own packets is laid once, and mended where it differs", () => {
+  assert.equal(
+    planText(plan([], { ...after([]), links: [], own: { rule: false, route: false } })),
+    `ip link add self0 mtu 1450 arp off type veth peer name self1
+ip link set self0 mtu 1450 arp off up
+ip link set self1 up
+ip route replace default dev self0 table 157 proto 157
+ip rule add fwmark 157 lookup 157 pref 157 protocol 157`,
+  );
+  const smaller = makePlan({ overlay: desiredOverlay([]), tables: TABLES, device: true, ownMtu: 1400 }, after([]));
+  assert.match(
+    planText(smaller),
+    /^ip link set self0 mtu 1400 arp off up\nip link set self1 up\nip route replace default/,
   );
 });
 
