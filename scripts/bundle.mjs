@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+// What `docker-router init` writes is what people copy by hand.
+const template = await readFile(`${root}/examples/docker-router.yml`, 'utf8');
 const { version } = JSON.parse(await readFile(`${root}/package.json`, 'utf8'));
 
 /** @param {string} image @param {string} name @param {string} entry */
@@ -25,7 +27,10 @@ async function bundle(image, name, entry) {
     legalComments: 'none',
     // Less text to hold in memory. Names are kept in error messages by the source they are thrown in, not by stack traces.
     minify: true,
-    define: { 'process.env.DOCKER_ROUTER_VERSION': JSON.stringify(version) },
+    define: {
+      'process.env.DOCKER_ROUTER_VERSION': JSON.stringify(version),
+      'process.env.DOCKER_ROUTER_TEMPLATE': JSON.stringify(template),
+    },
     // Some dependencies are CommonJS and call require(), which ES modules do not have.
     banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
     logLevel: 'warning',

@@ -6,4 +6,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'forward between this stack and the others (what the container does)',
     load: () => import('./run.ts'),
   },
+  init: {
+    summary: 'write the file that connects your stack, next to your compose file',
+    load: () => import('./init.ts'),
+  },
 };

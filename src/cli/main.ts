@@ -26,6 +26,8 @@ async function dispatch([name = 'run', ...args]: readonly string[]): Promise<num
     process.stderr.write(`docker-router: no such command: ${name}\n\n${help()}`);
     return EXIT_USAGE;
   }
+  // Whoever reads has seen enough (`| head`). Not for `run`, which prints nothing: the stream would cost it memory.
+  if (name !== 'run') process.stdout.on('error', () => process.exit());
   return (await command.load()).main(args);
 }
 
