@@ -302,7 +302,7 @@ test("a host's address that changes: the agent follows, and the others with it",
     a.change({ host_ip: '10.99.0.2' });
     await allSeeAll([a, b]);
     await until(
-      () => /10\.99\.0\.2:7946/.test(a.lastState?.message ?? ''),
+      () => /10\.99\.0\.2:794[67]/.test(a.lastState?.message ?? ''),
       10_000,
       'it listens there',
       () => a.lastState,

@@ -1,116 +1,75 @@
 /** Three hosts without common multicast: connecting, dying, being cut off, healing. Run `npm run build` before. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Stack } from '../../src/embedded/topology.ts';
-import { until, World } from './world.ts';
+import { within } from '../support/hosts.ts';
+import { cutAndHeal } from './cut.ts';
+import { CONNECT_MS, HEAL_MS, NOTICE_MS, useGossipHosts } from './hosts.ts';
 
-/** What the issue demands of the lan profile. */
-const CONNECT_MS = 5000;
-const NOTICE_MS = 15_000;
-const HEAL_MS = 15_000;
-const LONG_CUT_MS = 5 * 60_000;
-const LONG = process.env.CI === 'true' || process.env.GOSSIP_LONG_CUT === 'true';
-
-const world = new World('gossip', { GOSSIP_PROFILE: process.env.GOSSIP_PROFILE ?? 'lan' });
-const [one, two, three] = world.stacks as [Stack, Stack, Stack];
-const pairs = world.pairs();
-
-/** Removes the pairs that can talk to each other; true when none is left. */
-function connected(waiting: Set<[Stack, Stack]>): boolean {
-  for (const pair of waiting) if (world.reaches(...pair)) waiting.delete(pair);
-  return waiting.size === 0;
-}
-const unrouted = (gone: Stack, by: readonly Stack[]) => by.every((stack) => !world.routes(stack, gone));
-const routed = (some: readonly [Stack, Stack][]) => some.every(([from, to]) => world.routes(from, to));
-
-before(() => world.up());
-after(() => world.down());
+const hosts = useGossipHosts();
+const [one, two, three] = hosts.stacks;
 
 test('all pairs are connected over TCP within 5 s', async (context) => {
-  const waiting = new Set(pairs);
-  await until(() => connected(waiting), CONNECT_MS, 'all pairs are connected');
-  const took = world.age(one);
+  await within(2 * CONNECT_MS, 'all pairs are connected', hosts.connecting());
+  const took = hosts.age(one);
   context.diagnostic(
-    `connected ${took} ms after the first daemon was started, ${world.age(three)} ms after the last one`,
+    `connected ${took} ms after the first daemon was started, ${hosts.age(three)} ms after the last one`,
   );
   assert.ok(took < CONNECT_MS, `${took} ms`);
 });
 
 test('a stack that stops is unrouted at once, and back soon after its start', async (context) => {
-  const stopping = world.stop(three);
-  const gone = await until(() => unrouted(three, [one, two]), CONNECT_MS, 'the stopped stack is unrouted');
+  const stopping = hosts.stop(three);
+  const gone = await within(CONNECT_MS, 'the stopped stack is unrouted', () => hosts.unrouted(three));
   await stopping;
-  await world.start(three);
-  const back = await until(() => routed(pairs), HEAL_MS, 'it is routed again');
-  context.diagnostic(`unrouted ${gone} ms after the signal, routed ${back} ms after the start`);
+  await hosts.start(three);
+  const back = await within(HEAL_MS, 'it is back', hosts.connecting());
+  context.diagnostic(`unrouted ${gone} ms after the signal, connected ${back} ms after the start`);
 });
 
 test('a stack that is killed is unrouted within 15 s: its agent dies with it', async (context) => {
-  await world.kill(three);
-  const gone = await until(() => unrouted(three, [one, two]), NOTICE_MS, 'the killed stack is unrouted');
-  await world.start(three);
-  const back = await until(() => routed(pairs), HEAL_MS, 'it is routed again');
-  context.diagnostic(`unrouted ${gone} ms after the kill, routed ${back} ms after the start`);
+  hosts.kill(three);
+  const gone = await within(NOTICE_MS, 'the killed stack is unrouted', () => hosts.unrouted(three));
+  await hosts.start(three);
+  const back = await within(HEAL_MS, 'it is back', hosts.connecting());
+  context.diagnostic(`unrouted ${gone} ms after the kill, connected ${back} ms after the start`);
 });
 
 test('a killed stack that is back at once is never unrouted', async () => {
-  await world.kill(three);
-  await world.start(three);
+  hosts.kill(three);
+  await hosts.start(three);
   const end = performance.now() + NOTICE_MS;
   while (performance.now() < end) {
-    assert.ok(!unrouted(three, [one]) && !unrouted(three, [two]));
+    assert.ok(hosts.routes(one, three) && hosts.routes(two, three));
     await sleep(200);
   }
 });
 
 test('all members but one restart: they find each other again', async (context) => {
-  for (const stack of [one, two]) await world.kill(stack);
-  await until(() => unrouted(one, [three]) && unrouted(two, [three]), NOTICE_MS, 'the killed ones are unrouted');
-  for (const stack of [one, two]) await world.start(stack);
-  const waiting = new Set(pairs);
-  const back = await until(() => routed(pairs) && connected(waiting), HEAL_MS, 'all pairs are connected again');
+  for (const stack of [one, two]) hosts.kill(stack);
+  await within(NOTICE_MS, 'the killed ones are unrouted', () => !hosts.routes(three, one) && !hosts.routes(three, two));
+  for (const stack of [one, two]) await hosts.start(stack);
+  const back = await within(HEAL_MS, 'all pairs are connected again', hosts.connecting());
   context.diagnostic(`connected again after ${back} ms`);
 });
 
 test('a host that is cut off is unrouted within 15 s, and back within 15 s after the cut heals', async (context) => {
-  await world.cable(three, 'down');
-  const gone = await until(() => unrouted(three, [one, two]), NOTICE_MS, 'the host that is cut off is unrouted');
-  await sleep(5000);
-  await world.cable(three, 'up');
-  const waiting = new Set(pairs);
-  const back = await until(() => routed(pairs) && connected(waiting), HEAL_MS, 'all pairs are connected again');
-  context.diagnostic(`unrouted after ${gone} ms, connected again after ${back} ms`);
+  context.diagnostic(await cutAndHeal(hosts, { cutMs: 12_000, restart: false }));
+});
+
+// The same of five minutes: test/long.
+test('a cut in which all the others restart and forget heals within 15 s', async (context) => {
+  context.diagnostic(await cutAndHeal(hosts, { cutMs: 20_000, restart: true }));
 });
 
 test('the seeds are down when a stack starts: it waits for them, and they come', async (context) => {
-  for (const stack of world.stacks) await world.stop(stack);
+  for (const stack of hosts.stacks) await hosts.stop(stack);
   // Without its memory it knows nobody but the seeds.
-  world.forget(three);
-  await world.start(three);
+  hosts.remove(three, 'gossip.json');
+  await hosts.start(three);
   await sleep(8000);
-  assert.match(world.health(three), /^ok /);
-  for (const stack of [one, two]) await world.start(stack);
-  const waiting = new Set(pairs);
-  const back = await until(() => routed(pairs) && connected(waiting), HEAL_MS, 'all pairs are connected');
+  assert.match(hosts.health(three), /^ok /);
+  for (const stack of [one, two]) await hosts.start(stack);
+  const back = await within(HEAL_MS, 'all pairs are connected', hosts.connecting());
   context.diagnostic(`connected ${back} ms after the start of the seeds`);
-});
-
-const skip = LONG ? undefined : 'takes more than 5 minutes; run with CI=true or GOSSIP_LONG_CUT=true';
-test('a cut of 5 minutes, in which all the others restart, heals within 15 s', {
-  ...(skip && { skip }),
-}, async (context) => {
-  await world.cable(three, 'down');
-  const gone = await until(() => unrouted(three, [one, two]), NOTICE_MS, 'the host that is cut off is unrouted');
-  await sleep(LONG_CUT_MS / 2);
-  for (const stack of [one, two]) {
-    await world.kill(stack);
-    world.forget(stack);
-    await world.start(stack);
-  }
-  await sleep(LONG_CUT_MS / 2 - gone);
-  await world.cable(three, 'up');
-  const waiting = new Set(pairs);
-  const back = await until(() => routed(pairs) && connected(waiting), HEAL_MS, 'all pairs are connected again');
-  context.diagnostic(`unrouted after ${gone} ms, connected again after ${back} ms`);
 });

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { HOST_IP, inPrivateNetwork } from '../conformance/network.ts';
+import { within } from '../support/hosts.ts';
 import { gossipKey } from './serf.ts';
-import { until } from './world.ts';
 
 const USER = 10001;
 const BUNDLE = fileURLToPath(new URL('../../discovery/dist', import.meta.url));
@@ -67,11 +67,8 @@ test('two daemons without any right find each other, and write nowhere else', as
       return [];
     }
   };
-  await until(
-    () => peers(a)[0]?.stack_id === 'stack-b' && peers(b)[0]?.stack_id === 'stack-a',
-    20_000,
-    'they find each other',
-  );
+  const met = () => peers(a)[0]?.stack_id === 'stack-b' && peers(b)[0]?.stack_id === 'stack-a';
+  await within(20_000, 'they find each other', met);
   assert.deepEqual(readdirSync(a.run).sort(), ['health', 'health.serf']);
   assert.deepEqual(
     readdirSync(a.state)
@@ -82,6 +79,6 @@ test('two daemons without any right find each other, and write nowhere else', as
   const ended = new Promise((resolve) => a.child.once('exit', resolve));
   a.child.kill('SIGTERM');
   assert.equal(await ended, 0);
-  await until(() => peers(b).length === 0, 5000, 'the goodbye is heard');
+  await within(5000, 'the goodbye is heard', () => peers(b).length === 0);
   assert.deepEqual(readdirSync(a.run), ['health']);
 });
