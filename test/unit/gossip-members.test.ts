@@ -67,6 +67,17 @@ test('failed, leaving and left members are not there; those who said goodbye are
   assert.equal(seen.alive.size, 0);
 });
 
+test('who says goodbye in its tags has left, whatever Serf thinks of it, and may come back', () => {
+  const leaving = member(record(2), { Tags: { ...toFlat(record(2)), bye: '1' } });
+  const seen = read(leaving, member(record(3)));
+  assert.deepEqual(ids(seen), ['stack-3']);
+  assert.deepEqual([...seen.left], [keyOf(record(2))]);
+  assert.deepEqual([...seen.alive], ['192.168.0.3:7946']);
+  assert.deepEqual(seen.strangers, []);
+  const back = read(leaving, member(record(2, { boot: record(2).boot + 9 }), { Name: 'stack-2.1' }));
+  assert.deepEqual([ids(back), back.left.size], [['stack-2'], 0]);
+});
+
 test('a restarted stack beside its old entries: the newest that is alive counts, whatever their order', () => {
   const old = member(record(2));
   const now = member(record(2, { boot: record(2).boot + 9 }), { Name: 'stack-2.1', Port: 7947 });

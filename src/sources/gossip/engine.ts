@@ -19,6 +19,7 @@ import {
 import { lineSplitter, readLine } from './output.ts';
 import { candidatePorts, type Reservation, reservePort, tryTcp } from './ports.ts';
 import { RpcConnection } from './rpc.ts';
+import { GOODBYE_TAG } from './tags.ts';
 
 /** Serf is up within 100 ms on an idle machine. */
 const START_MS = 15_000;
@@ -192,13 +193,18 @@ export class Engine {
     const deadline = performance.now() + withinMs;
     const left = () => Math.max(1, deadline - performance.now());
     while (!this.#gone && performance.now() < deadline) {
-      const rpc = await this.connect().catch(() => undefined);
-      await Promise.race([
-        rpc ? rpc.call('leave', undefined, left()).catch(() => undefined) : sleep(RETRY_MS),
-        this.ended,
-      ]);
-      rpc?.close();
-      if (rpc) return;
+      // A connection each: neither must wait for the other.
+      const connections = await Promise.all([this.connect(), this.connect()]).catch(() => undefined);
+      if (!connections) {
+        await Promise.race([sleep(RETRY_MS), this.ended]);
+        continue;
+      }
+      const [forTags, forLeave] = connections;
+      const goodbye = { Tags: { [GOODBYE_TAG]: '1' }, DeleteTags: [] };
+      const said = [forTags.call('tags', goodbye, left()), forLeave.call('leave', undefined, left())];
+      await Promise.race([Promise.allSettled(said), this.ended]);
+      for (const connection of connections) connection.close();
+      return;
     }
   }
 

@@ -3,6 +3,7 @@ import { type Identity, isNewer, parseWith, type StackRecord } from '../../recor
 import type { ReadRecord } from '../../trust/record-text.ts';
 import type { SourceEvent } from '../source.ts';
 import { ipv4Of, type Member, MemberSchema } from './rpc-codec.ts';
+import { GOODBYE_TAG } from './tags.ts';
 
 /** `IP:PORT` of a member. */
 export type Endpoint = string;
@@ -46,10 +47,12 @@ interface Draft {
 
 function admit(draft: Draft, member: Member, self: Identity, readTags: ReadTags): void {
   const address = ipv4Of(member.Addr);
-  const isAlive = member.Status === 'alive';
+  const { [GOODBYE_TAG]: goodbye, ...tags } = member.Tags ?? {};
+  const isLeaving = goodbye !== undefined || member.Status === 'leaving' || member.Status === 'left';
+  const isAlive = member.Status === 'alive' && !isLeaving;
   const endpoint = `${address}:${member.Port}`;
   if (isAlive && address !== undefined) draft.alive.add(endpoint);
-  const parsed = readTags(member.Tags ?? {});
+  const parsed = readTags(tags);
   if (!parsed.ok) {
     const { kind, error: problem } = parsed;
     if (isAlive && kind !== 'own') draft.strangers.push({ name: member.Name, kind, problem });
@@ -58,7 +61,7 @@ function admit(draft: Draft, member: Member, self: Identity, readTags: ReadTags)
   const record = parsed.value;
   const key = keyOf(record);
   if (key === keyOf(self)) return;
-  if (member.Status === 'leaving' || member.Status === 'left') draft.left.add(key);
+  if (isLeaving) draft.left.add(key);
   if (!isAlive || address === undefined) return;
   // A stack that was restarted is there twice until its old entry has died.
   const known = draft.stacks.get(key);

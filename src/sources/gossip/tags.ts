@@ -37,6 +37,12 @@ const SHORTEN: readonly (readonly [(tags: Tags) => string, string])[] = [
 /** The one tag of a record in an envelope. */
 const SEALED_TAG = 'e';
 
+/**
+ * Beside a record's tags when its stack stops. Serf's own goodbye goes by time stamps, and a member that exchanges all it knows with the
+ * leaving one in that very moment takes it for old news: then it would take a failure to be noticed. Tags do not get lost so.
+ */
+export const GOODBYE_TAG = 'bye';
+
 function tooLarge(tags: Tags, bytes: number): string {
   const parts = SHORTEN.map(([text, what]) => ({ bytes: Buffer.byteLength(text(tags)), what }))
     .filter(({ bytes }) => bytes > 32)
