@@ -1,5 +1,5 @@
 // Writes the bundle of each image beside its Dockerfile: `npm run build`.
-import { readFile, rename, rm } from 'node:fs/promises';
+import { copyFile, readFile, rename, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -35,8 +35,25 @@ async function bundle(image, name, entry) {
     banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
     logLevel: 'warning',
   });
+  if (image === 'router') await mapPage(`${outdir}/map`);
   await rm(target, { recursive: true, force: true });
   await rename(outdir, target);
+}
+
+/** The page of `docker-router map`, for browsers. @param {string} outdir */
+async function mapPage(outdir) {
+  const page = `${root}/src/map/page`;
+  await build({
+    entryPoints: { map: `${page}/main.ts`, style: `${page}/map.css` },
+    outdir,
+    bundle: true,
+    platform: 'browser',
+    target: ['chrome111', 'firefox113', 'safari16.4'],
+    minify: true,
+    logLevel: 'warning',
+  });
+  await rename(`${outdir}/style.css`, `${outdir}/map.css`);
+  for (const file of ['index.html', 'icon.svg']) await copyFile(`${page}/${file}`, `${outdir}/${file}`);
 }
 
 await Promise.all([

@@ -10,4 +10,5 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'write the file that connects your stack, next to your compose file',
     load: () => import('./init.ts'),
   },
+  map: { summary: 'show the stacks, hosts and tunnels as a page in the browser', load: () => import('./map.ts') },
 };
