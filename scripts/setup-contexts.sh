@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The hosts that stacks are rolled out to: docker-contexts.json and Docker's own contexts, in step. docs/contexts.md
 set -euo pipefail
+# Relative to where the caller is.
+[[ ${DOCKER_CONTEXTS_FILE:-/} == /* ]] || export DOCKER_CONTEXTS_FILE="$PWD/$DOCKER_CONTEXTS_FILE"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Can stacks on the hosts of docker-contexts.json be connected? Says what is missing, and what mends it. docs/contexts.md
 set -euo pipefail
+# Relative to where the caller is.
+[[ ${DOCKER_CONTEXTS_FILE:-/} == /* ]] || export DOCKER_CONTEXTS_FILE="$PWD/$DOCKER_CONTEXTS_FILE"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {

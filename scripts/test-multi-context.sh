@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Rolls the stacks of docker-contexts.json out to their hosts and measures every path between them. docs/contexts.md
 set -euo pipefail
+# Relative to where the caller is.
+[[ ${DOCKER_CONTEXTS_FILE:-/} == /* ]] || export DOCKER_CONTEXTS_FILE="$PWD/$DOCKER_CONTEXTS_FILE"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {

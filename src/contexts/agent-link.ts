@@ -1,11 +1,22 @@
 /** The desk's end of an agent: questions and answers in turn over the standard streams of `docker run`. */
-import { createInterface } from 'node:readline';
+import * as v from 'valibot';
+import { parseJson } from '../record/record.ts';
 import type { Answer, Request } from './agent-protocol.ts';
 import { type Argv, end, lastWords, launch } from './command.ts';
 
 /** Starting a container takes about a second; ten where the disk is busy. */
 const START_MS = 30_000;
 const ANSWER_MS = 10_000;
+/** A thousand hosts, thirty packet sizes, 15 bytes each. */
+const MAX_ANSWER_BYTES = 1 << 20;
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const AnswerSchema = v.object({
+  error: v.exactOptional(v.string()),
+  now: v.exactOptional(v.number()),
+  port: v.exactOptional(v.pipe(count, v.maxValue(65_535))),
+  received: v.exactOptional(v.record(v.string(), v.record(v.string(), count))),
+});
 
 export class AgentLink {
   readonly #child: ReturnType<typeof launch>;
@@ -13,6 +24,7 @@ export class AgentLink {
   #waiting: ((answer: Answer) => void) | undefined;
   #failed: Error | undefined;
   #said = '';
+  #heard = '';
 
   private constructor(argv: Argv, environment: NodeJS.ProcessEnv, signal: AbortSignal) {
     this.#child = launch(argv, environment);
@@ -21,7 +33,7 @@ export class AgentLink {
     this.#child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
       this.#said = (this.#said + chunk).slice(-8192);
     });
-    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#settle(JSON.parse(line) as Answer));
+    this.#child.stdout!.setEncoding('utf8').on('data', (chunk: string) => this.#hear(chunk));
     this.#child.once('error', (cause) => this.#fail(cause));
     this.#child.once('close', () => this.#fail(new Error(lastWords(this.#said) || 'the container ended')));
   }
@@ -36,6 +48,22 @@ export class AgentLink {
     } catch (cause) {
       link.close();
       throw cause;
+    }
+  }
+
+  /** An answer is a line. Whoever says something else is not our agent, and is not asked again. */
+  #hear(chunk: string): void {
+    this.#heard += chunk;
+    if (this.#heard.length > MAX_ANSWER_BYTES) {
+      this.#heard = '';
+      return this.#fail(new Error('it answers without end'));
+    }
+    const lines = this.#heard.split('\n');
+    this.#heard = lines.pop()!;
+    for (const line of lines) {
+      const answer = parseJson(AnswerSchema, line, MAX_ANSWER_BYTES);
+      if (answer.ok) this.#settle(answer.value);
+      else this.#fail(new Error(`its answer makes no sense: ${answer.error}`));
     }
   }
 

@@ -60,6 +60,8 @@ export interface Member {
 
 export interface Assembled {
   readonly members: readonly Member[];
+  /** Every stack that should take part, by its id where its compose file tells it, reachable or not. */
+  readonly stackIds: readonly string[];
   readonly verdicts: readonly Verdict[];
 }
 
@@ -101,7 +103,9 @@ async function joinHost(
   } catch (cause) {
     signal.throwIfAborted();
     host?.close();
-    return { verdicts: cause instanceof HostLost ? [lostVerdict(cause)] : verdicts };
+    if (cause instanceof HostLost) return { verdicts: [lostVerdict(cause)] };
+    if (verdicts.some(({ status }) => status === 'FAILED')) return { verdicts };
+    return { verdicts: [...verdicts, failed(context.name, 'connection', (cause as Error).message, BACK)] };
   }
 }
 
@@ -150,5 +154,10 @@ export async function assemble(desk: Desk, chosen: Chosen, board: Board, signal:
   const ofNames = [...refused].map(([name, why]) =>
     failed(name, 'context', why, `correct ${formatPath(['contexts', name])}`),
   );
-  return { members, verdicts: [...ofNames, ...joined.flatMap(({ verdicts }) => verdicts), ...ofStacks] };
+  const stackIds = stacks.map((stack) => (stack.ok ? stack.facts.stackId : stack.context.stack_name));
+  return {
+    members,
+    stackIds: [...new Set(stackIds)],
+    verdicts: [...ofNames, ...joined.flatMap(({ verdicts }) => verdicts), ...ofStacks],
+  };
 }

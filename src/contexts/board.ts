@@ -1,11 +1,12 @@
 /** What the user sees while several hosts are at work at the same time: a line for each step that ended, a sign of life of the others. */
 import { paint, type Screen } from '../embedded/progress.ts';
+import { plainText } from './plain-text.ts';
 
 export type Detail = (text: string) => void;
 
 const TICK_MS = 200;
-/** Off a terminal (a log, a pipe) a step says that it is still at work after 5 s, and then every 10 s. */
-const FIRST_NOTE_MS = 5000;
+/** Off a terminal (a log, a pipe) a step says that it is still at work after 2 s, and then every 10 s. */
+const FIRST_NOTE_MS = 2000;
 const NOTE_MS = 10_000;
 /** Room for what a step does, so that the times stand below each other. */
 const WHAT_WIDTH = 12;
@@ -49,12 +50,12 @@ export class Board {
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
     try {
       const result = await work((text) => {
-        step.note = text;
+        step.note = plainText(text);
       });
       this.#end(step, paint(this.#screen, 'green', '✓'), step.note);
       return result;
     } catch (cause) {
-      this.#end(step, paint(this.#screen, 'red', '✗'), (cause as Error).message);
+      this.#end(step, paint(this.#screen, 'red', '✗'), plainText((cause as Error).message));
       throw cause;
     }
   }

@@ -44,6 +44,8 @@ export function interruptible(onFirst: () => void): AbortSignal {
 
 /** Runs a command and ends the process with its exit status. */
 export async function main(name: string, work: () => Promise<number>): Promise<never> {
+  // A terminal that is closed, or a pipe whose reader has gone, must not keep us from cleaning up.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   try {
     process.exit(await work());
   } catch (cause) {

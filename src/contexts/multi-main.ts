@@ -8,6 +8,7 @@ import { collect } from './collect.ts';
 import { type Desk, openDesk } from './desk.ts';
 import { countPaths, matrixRows } from './matrix.ts';
 import { connectStacks, type Result } from './multi-run.ts';
+import { plainText } from './plain-text.ts';
 import { removeAll, removeProbes } from './stack-life.ts';
 import { type Verdict, verdictTable } from './verdict.ts';
 
@@ -39,7 +40,9 @@ async function cleanUp({ members }: Assembled, board: Board): Promise<string[]> 
 
 function reportLines({ names, outcomes, verdicts }: Result, before: readonly Verdict[]): string[] {
   const failures = bad([...before, ...verdicts]);
-  const paths = [...outcomes].flatMap(([key, outcome]) => (outcome.ok ? [] : `  ${key} FAILED: ${outcome.error}`));
+  const paths = [...outcomes].flatMap(([key, outcome]) =>
+    outcome.ok ? [] : `  ${key} FAILED: ${plainText(outcome.error)}`,
+  );
   const { connected, all } = countPaths(names, outcomes);
   return [
     '',

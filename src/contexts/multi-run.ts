@@ -15,7 +15,7 @@ import { failed, type Verdict } from './verdict.ts';
 const SEEN_MS = 45_000;
 
 export interface Result {
-  /** Every stack that should have taken part, by its id. */
+  /** Every stack that should have taken part. */
   readonly names: readonly string[];
   readonly stacks: readonly Stack[];
   readonly outcomes: Outcomes;
@@ -154,13 +154,12 @@ async function diagnose(stacks: readonly Stack[], members: readonly Member[], bo
 /** Rolls out and measures. Never throws for a host: what failed is in the verdicts. @throws the signal's reason */
 export async function connectStacks(
   desk: Desk,
-  { members }: Assembled,
+  { members, stackIds: names }: Assembled,
   board: Board,
   signal: AbortSignal,
 ): Promise<Result> {
   const stacks = members.flatMap(stackOf);
   const crew = new Crew(board, signal);
-  const names = stacks.map(({ facts }) => facts.stackId);
   const started = await start(desk, stacks, crew, board, signal);
   await meet(started, crew);
   const program = await probeProgram();

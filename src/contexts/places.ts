@@ -1,6 +1,6 @@
 /** Where things are: the file of contexts, compose files. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeAtomic } from '../state/atomic-file.ts';
@@ -27,8 +27,15 @@ export async function readContexts(path: string): Promise<ParsedFile | undefined
   return parseFile(text);
 }
 
-export const writeContexts = (path: string, document: Document): Promise<void> =>
-  writeAtomic(path, formatFile(document));
+/** Writes the file whole or not at all. One that is a link stays a link; its permissions stay. @throws the system's error */
+export async function writeContexts(path: string, document: Document): Promise<void> {
+  const target = await realpath(path).catch(() => path);
+  const mode = await stat(target).then(
+    (found) => found.mode & 0o777,
+    () => 0o644,
+  );
+  await writeAtomic(target, formatFile(document), mode);
+}
 
 /** Where a context's compose file may be, in the order in which it is looked for: beside the file of contexts, then among the examples. */
 export function composeCandidates(composeFile: string, contextsPath: string): string[] {

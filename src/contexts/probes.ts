@@ -31,9 +31,9 @@ export async function startProbe(stack: Stack, program: string): Promise<Probe> 
   const container = (await host.docker(argv, { withinMs: ANSWER_MS })).trim();
   const format = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
   const address = (await host.docker(['inspect', '--format', format, container], { withinMs: ANSWER_MS })).trim();
-  const deadline = Date.now() + LISTEN_MS;
+  const deadline = performance.now() + LISTEN_MS;
   while (!(await host.docker(['logs', container], { withinMs: ANSWER_MS })).includes('listens')) {
-    if (Date.now() > deadline) throw new Error('the test server does not listen');
+    if (performance.now() > deadline) throw new Error('the test server does not listen');
     await sleep(POLL_MS);
   }
   return { stack, container, address };

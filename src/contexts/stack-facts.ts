@@ -41,7 +41,6 @@ export interface StackFacts {
   readonly vxlanMtu: number | undefined;
   /** The stack says itself that it does without the handle. */
   readonly published: boolean;
-  readonly images: readonly string[];
 }
 
 export type Facts =
@@ -99,7 +98,6 @@ export function stackFacts(config: unknown): Facts {
       vxlanPort: whole(router[1].environment.VXLAN_PORT) ?? VXLAN_PORT,
       vxlanMtu: whole(router[1].environment.VXLAN_MTU),
       published: router[1].environment.UNDERLAY === 'published',
-      images: [...new Set(Object.values(services).flatMap(({ image }) => image ?? []))],
     },
   };
 }

@@ -133,7 +133,7 @@ export async function untilSeen(
   detail: Detail,
 ): Promise<void> {
   const { host, facts } = stack;
-  const deadline = Date.now() + withinMs;
+  const deadline = performance.now() + withinMs;
   let router: string | undefined;
   for (;;) {
     let missing: string[];
@@ -147,7 +147,7 @@ export async function untilSeen(
       router = undefined;
     }
     if (missing.length === 0) return detail(`sees ${expected().length}`);
-    if (Date.now() > deadline) throw new Error(missing.join('; '));
+    if (performance.now() > deadline) throw new Error(missing.join('; '));
     detail(missing.join('; '));
     await sleep(POLL_MS);
   }

@@ -1,4 +1,5 @@
 /** What a check found, and the table of all of them: a line each, the remedy below what failed. Pure. */
+import { plainText } from './plain-text.ts';
 
 export type Status = 'ok' | 'note' | 'FAILED' | 'skipped';
 
@@ -16,14 +17,14 @@ export const passed = (subject: string, check: string, detail = ''): Verdict => 
   subject,
   check,
   status: 'ok',
-  detail,
+  detail: plainText(detail),
 });
 
 export const failed = (subject: string, check: string, detail: string, remedy: string): Verdict => ({
   subject,
   check,
   status: 'FAILED',
-  detail,
+  detail: plainText(detail),
   remedy,
 });
 
@@ -32,7 +33,7 @@ export const noted = (subject: string, check: string, detail: string, remedy?: s
   subject,
   check,
   status: 'note',
-  detail,
+  detail: plainText(detail),
   ...(remedy && { remedy }),
 });
 
@@ -40,7 +41,7 @@ export const skipped = (subject: string, check: string, detail: string): Verdict
   subject,
   check,
   status: 'skipped',
-  detail,
+  detail: plainText(detail),
 });
 
 export type Paint = (status: Status, text: string) => string;

@@ -4,6 +4,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { transform } from 'esbuild';
+import * as v from 'valibot';
+import { parseJson } from '../record/record.ts';
 import { logFolder, logOf, processFolder, programFolder } from './folders.ts';
 import { LongRunError, runLong } from './long-run.ts';
 import type { Measured } from './probe.ts';
@@ -96,14 +98,17 @@ export function explain(error: string): string {
   return error;
 }
 
+const MAX_PRINTED_BYTES = 4096;
+const PrintedSchema = v.union([
+  v.object({ error: v.string() }),
+  v.object({ server: v.string(), seenAs: v.string(), roundTripMs: v.number(), bitsPerSecond: v.number() }),
+]);
+
 /** What the client printed -> outcome. A path that ends in the wrong stack is no path. */
 export function outcomeOf(stdout: string, expectedServer: string): Outcome {
-  let printed: Measured | { error: string };
-  try {
-    printed = JSON.parse(stdout) as typeof printed;
-  } catch {
-    return { ok: false, error: 'the test client ended without a result' };
-  }
+  const parsed = parseJson(PrintedSchema, stdout, MAX_PRINTED_BYTES);
+  if (!parsed.ok) return { ok: false, error: 'the test client ended without a result' };
+  const printed = parsed.value;
   if ('error' in printed) return { ok: false, error: explain(printed.error) };
   if (printed.server === expectedServer) return { ok: true, ...printed };
   return { ok: false, error: `${printed.server} answered instead` };

@@ -23,6 +23,10 @@ test('versions as they are printed', () => {
   assert.equal(kernelVerdict('a', ''), undefined);
 });
 
+test('what a host says cannot command the terminal', () => {
+  assert.equal(failed('a', 'engine', '\u001b[31mred\u001b[0m\u0007 \u009b2Jé', 'x').detail, 'red    2Jé');
+});
+
 test('the table: a line for each verdict, the remedy below its failure', () => {
   const verdicts = [
     passed('remote1', 'ssh', 'fine'),

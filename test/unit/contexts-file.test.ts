@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { HOST_PATTERN, isHost } from '../../src/contexts/address.ts';
@@ -15,6 +17,7 @@ import {
   withContext,
   withoutContext,
 } from '../../src/contexts/file.ts';
+import { readContexts, writeContexts } from '../../src/contexts/places.ts';
 import { validates } from '../support/json-schema.ts';
 
 const entry = {
@@ -210,4 +213,23 @@ test('the example and the empty file are right', async () => {
     assert.deepEqual(parseFile(json), { ok: true, document: JSON.parse(json), warnings: [] });
     assert.ok(validates(schema, JSON.parse(json)));
   }
+});
+
+test('the file is replaced whole; a link stays a link, and permissions stay', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'docker router contexts '));
+  t.after(() => rm(folder, { recursive: true }));
+  const [file, link] = [join(folder, 'real.json'), join(folder, 'docker-contexts.json')];
+  await writeContexts(file, emptyDocument());
+  await chmod(file, 0o600);
+  await symlink('real.json', link);
+  const before = await stat(file);
+  await writeContexts(link, withContext(emptyDocument(), 'remote1', entry));
+  const after = await stat(file);
+  assert.ok((await lstat(link)).isSymbolicLink());
+  assert.equal(after.mode & 0o777, 0o600);
+  assert.notEqual(after.ino, before.ino, 'another file under the same name: a reader sees the old one or the new one');
+  assert.deepEqual((await readdir(folder)).sort(), ['docker-contexts.json', 'real.json']);
+  const read = await readContexts(link);
+  assert.ok(read?.ok && read.document.contexts.remote1);
+  assert.equal(await readContexts(join(folder, 'none.json')), undefined);
 });

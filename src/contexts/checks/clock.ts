@@ -14,7 +14,7 @@ export interface Offset {
 }
 
 /** How far a host's clock is ahead; of several rounds the quickest is the most exact. @throws Error when the agent is gone. */
-export async function clockOffset(agent: AgentLink): Promise<number> {
+export async function clockOffset(agent: Pick<AgentLink, 'ask'>): Promise<number> {
   let best = { roundTrip: Number.POSITIVE_INFINITY, offset: 0 };
   for (let i = 0; i < ROUNDS; i += 1) {
     const before = Date.now();

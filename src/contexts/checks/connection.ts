@@ -52,6 +52,15 @@ export function kernelVerdict(name: string, system: string): Verdict | undefined
   );
 }
 
+/** ssh works, and the engine takes the question and says nothing. */
+const hungVerdict = ({ name, address }: Host): Verdict =>
+  failed(
+    name,
+    'engine',
+    `it does not answer within ${ENGINE_MS / 1000} s`,
+    `sudo systemctl restart docker${address === LOCAL ? '' : ` on ${address.host}`}; journalctl -u docker there says more`,
+  );
+
 /** Whether the engine answers and is new enough. */
 export async function checkEngine(host: Host): Promise<Verdict> {
   try {
@@ -59,12 +68,14 @@ export async function checkEngine(host: Host): Promise<Verdict> {
     return engineVerdict(host.name, version.trim());
   } catch (cause) {
     host.signal.throwIfAborted();
+    if (!(cause instanceof CommandFailed)) return hungVerdict(host);
     // The client here only knows that nobody answered; the one there says why.
-    const there = await host.remote(['docker', 'version', '--format', '{{.Server.Version}}'], ENGINE_MS);
-    const said = [there.stderr, cause instanceof CommandFailed ? cause.stderr : (cause as Error).message];
-    const trouble = said.map((text) => engineTrouble(text, host.address)).find(Boolean);
+    const there = await host
+      .remote(['docker', 'version', '--format', '{{.Server.Version}}'], ENGINE_MS)
+      .catch(() => ({ stderr: '' }));
+    const trouble = [there.stderr, cause.stderr].map((text) => engineTrouble(text, host.address)).find(Boolean);
     if (trouble) return failed(host.name, 'engine', trouble.words, trouble.remedy);
-    return failed(host.name, 'engine', (cause as Error).message, `docker --context ${host.name} version says more`);
+    return failed(host.name, 'engine', cause.message, `docker --context ${host.name} version says more`);
   }
 }
 

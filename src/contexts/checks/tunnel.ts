@@ -1,4 +1,6 @@
 /** Checks of what a host's kernel and engine must let the router do: the agent in place of the router. */
+import * as v from 'valibot';
+import { parseJson } from '../../record/record.ts';
 import { AgentLink } from '../agent-link.ts';
 import { TUNNEL_OVERHEAD } from '../agent-protocol.ts';
 import type { Host } from '../host.ts';
@@ -19,11 +21,21 @@ export interface Programs {
   readonly image: string;
 }
 
-/** The host's address for the others, as Discovery will see it. @throws CommandFailed, HostLost */
+const MAX_FACTS_BYTES = 4096;
+const HostFactsSchema = v.object({
+  address: v.exactOptional(v.pipe(v.string(), v.ipv4())),
+  interface: v.exactOptional(v.pipe(v.string(), v.maxLength(15))),
+  // RFC 791: 68 bytes is the least.
+  mtu: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(68), v.maxValue(65_536))),
+});
+
+/** The host's address for the others, as Discovery will see it. @throws CommandFailed, HostLost, Error */
 export async function hostFacts(host: Host, programs: Programs, hostIp: string | undefined): Promise<HostFacts> {
   const options = ['--network', 'host', '--user', '65534'];
   const argv = runProgram(programs.image, programs.hostFacts, options, hostIp ? [hostIp] : []);
-  return JSON.parse(await host.docker(argv, { withinMs: FACTS_MS })) as HostFacts;
+  const facts = parseJson(HostFactsSchema, await host.docker(argv, { withinMs: FACTS_MS }), MAX_FACTS_BYTES);
+  if (!facts.ok) throw new Error(`what the host says of itself makes no sense: ${facts.error}`);
+  return facts.value;
 }
 
 /** Judges what `hostFacts` saw. Pure. */
