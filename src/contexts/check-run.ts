@@ -6,7 +6,7 @@ import { clockOffset, clockVerdicts } from './checks/clock.ts';
 import { engineId, kernelVerdict } from './checks/connection.ts';
 import { deskVerdicts } from './checks/desk.ts';
 import { checkPaths, type End } from './checks/paths.ts';
-import { addressVerdict, checkTunnel, hostFacts, type Programs, type Tunnel } from './checks/tunnel.ts';
+import { addressVerdict, checkTunnel, hostFacts, hostVerdict, type Programs, type Tunnel } from './checks/tunnel.ts';
 import type { Desk } from './desk.ts';
 import { HostLost } from './host.ts';
 import type { HostFacts } from './host-facts.ts';
@@ -102,10 +102,7 @@ async function examineAll(members: readonly Member[], board: Board, signal: Abor
       examined.push(await board.step(host.name, 'host', () => examine(member, index + 1, vni, programs)));
     } catch (cause) {
       signal.throwIfAborted();
-      const remedy = `docker --context ${host.name} run --rm ${ROUTER_IMAGE} --help says more`;
-      verdicts.push(
-        cause instanceof HostLost ? lostVerdict(cause) : failed(host.name, 'host', (cause as Error).message, remedy),
-      );
+      verdicts.push(cause instanceof HostLost ? lostVerdict(cause) : hostVerdict(host.name, (cause as Error).message));
     }
   };
   await Promise.all(members.map(one));

@@ -11,6 +11,7 @@ import {
   nothingLeft,
   openDesk,
   openHost,
+  pathMtu,
   power,
   start,
   type,
@@ -80,10 +81,12 @@ test('the commands as written', { timeout: 600_000 }, async (t) => {
 
 test('what is wrong is named, each with its own message and remedy', { timeout: 300_000 }, async (t) => {
   await blockTunnel(2, 1);
+  await pathMtu(2, 1400);
   await writeInHost(3, '/usr/local/bin/docker', OLD_ENGINE);
   await ok(3, 'chmod', '755', '/usr/local/bin/docker');
   t.after(async () => {
     await unblock(2);
+    await pathMtu(2, 1500);
     await inHost(3, 'rm', '-f', '/usr/local/bin/docker');
   });
   const wrong = `sed 's/, aux_addresses: {[^}]*}//' ${EXAMPLES}/docker-compose.stack-c.yml >${EXAMPLES}/no-gateway.yml`;
@@ -109,7 +112,13 @@ test('what is wrong is named, each with its own message and remedy', { timeout: 
     /nothing arrives at 10\.77\.0\.2 from 10\.77\.0\.1: blocked\n→ let UDP 4789 from 10\.77\.0\.1 into remote2/,
   );
   assert.match(row(output, /remote2 → remote1 +UDP 4789/), / ok /, 'the other direction is open');
-  assert.equal(failedLines(output).length, 3 + 1, output);
+  assert.match(
+    row(output, /remote2 → remote1 +MTU +FAILED/),
+    /packets of 1400 bytes arrive, the interfaces promise 1500\n→ VXLAN_MTU=1350 for the routers of both stacks/,
+  );
+  assert.match(output, /^4 of \d+ checks FAILED/m);
+  // Once while it happens.
+  assert.equal(failedLines(output).length, 4 + 1, output);
 });
 
 test('a host switched off in the middle is named within 15 s, and the others finish', {
@@ -181,14 +190,17 @@ test('Ctrl-C cleans up', { timeout: 300_000 }, async () => {
 
 test('what would ask for a password, and whatever else keeps ssh from working, is said instead', {
   timeout: 200_000,
-}, async () => {
+}, async (t) => {
   const contexts = [
     ['stranger', `ssh://user@[${ipv6(1)}]`],
     ['password', `ssh://root@${ipv4(1)}`],
     ['port', `ssh://user@${ipv4(1)}:2223`],
     ['off', `ssh://user@${ipv4(77)}`],
     ['group', `ssh://outsider@${ipv4(1)}`],
+    ['hung', `ssh://user@${ipv4(2)}`],
   ];
+  await ok(2, 'pkill', '-STOP', '-x', 'dockerd');
+  t.after(() => ok(2, 'pkill', '-CONT', '-x', 'dockerd'));
   const file = { DOCKER_CONTEXTS_FILE: 'trouble.json' };
   const entries = contexts.map(([name, host]) => [
     name,
@@ -202,6 +214,10 @@ test('what would ask for a password, and whatever else keeps ssh from working, i
   assert.match(row(output, /password +ssh +FAILED/), /would ask for a password.*\n→ ssh-copy-id root@10\.77\.0\.1/);
   assert.match(row(output, /port +ssh +FAILED/), /no ssh server.*\n→ .*2223/);
   assert.match(row(output, /off +ssh +FAILED/), /no answer\n→ is it switched on/);
+  assert.match(
+    row(output, /hung +engine +FAILED/),
+    /does not answer .*\n→ sudo systemctl restart docker on 10\.77\.0\.2/,
+  );
   assert.match(
     row(output, /group +engine +FAILED/),
     /may not use the engine\n→ sudo usermod -aG docker outsider on 10\.77\.0\.1/,

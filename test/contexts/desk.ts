@@ -184,3 +184,9 @@ export const blockTunnel = (host: number, from: number) => {
 };
 /** Takes it away again. */
 export const unblock = (host: number) => ok(host, 'nft', 'delete table inet blocked');
+
+/** Lets no larger packets to a host and from it: its end of the cable still promises 1500 bytes. The switch drops without a word. */
+export async function pathMtu(host: number, bytes: number): Promise<void> {
+  const { code, stderr } = await outside('ip', 'link', 'set', `host${host}`, 'mtu', String(bytes));
+  assert.equal(code, 0, stderr);
+}

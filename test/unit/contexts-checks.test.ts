@@ -5,7 +5,7 @@ import { clockVerdicts } from '../../src/contexts/checks/clock.ts';
 import { engineVerdict, kernelVerdict } from '../../src/contexts/checks/connection.ts';
 import { composeVerdict } from '../../src/contexts/checks/desk.ts';
 import { pathVerdicts, probeSizes } from '../../src/contexts/checks/paths.ts';
-import { addressVerdict, candidatePorts, deviceVerdicts } from '../../src/contexts/checks/tunnel.ts';
+import { addressVerdict, candidatePorts, deviceVerdicts, hostVerdict } from '../../src/contexts/checks/tunnel.ts';
 import { buildTrouble } from '../../src/contexts/images.ts';
 import { failed, noted, passed, skipped, summary, verdictTable } from '../../src/contexts/verdict.ts';
 import { isAtLeast } from '../../src/contexts/versions.ts';
@@ -115,6 +115,16 @@ test('the kernel’s answer to the tunnel', () => {
   assert.equal(handle.check, 'handle');
   assert.match(handle.remedy!, /UNDERLAY=published/);
   assert.deepEqual(candidatePorts(4789), [4789, 4791, 4792, 4793, 4794, 4795, 4796]);
+});
+
+test('an engine that maps user ids is named as the reason', () => {
+  // As engine 26.1 says it.
+  const said =
+    "docker: Error response from daemon: cannot share the host's network namespace when user namespaces are enabled.";
+  const verdict = hostVerdict('a', said);
+  assert.equal(verdict.check, 'handle');
+  assert.match(verdict.remedy!, /daemon\.json/);
+  assert.equal(hostVerdict('a', 'no space left').detail, 'no space left');
 });
 
 test('the host’s address', () => {

@@ -69,7 +69,21 @@ const TAKEN = /File exists|already exists|Address already in use/;
 const VXLAN_REMEDY =
   'sudo modprobe vxlan; where there is no such module: the package linux-modules-extra-$(uname -r), or another kernel';
 const HANDLE_REMEDY =
-  'UNDERLAY=published for its router, with ports: ["4789:4789/udp"] (slower; rootless engines and userns-remap need it)';
+  'UNDERLAY=published for its router, with ports: ["4789:4789/udp"] (slower; rootless engines need it)';
+
+/** Words for an engine that would not start the containers in which the host is looked at. Pure. */
+export function hostVerdict(name: string, said: string): Verdict {
+  if (/user namespaces are enabled/.test(said)) {
+    const detail = 'the engine maps user ids (userns-remap), and keeps what it maps out of the host’s network';
+    return failed(
+      name,
+      'handle',
+      detail,
+      'take "userns-remap" out of /etc/docker/daemon.json: stacks do not run with it yet',
+    );
+  }
+  return failed(name, 'host', said, `docker --context ${name} run --rm --network host docker-router --help says more`);
+}
 
 export interface Tunnel {
   readonly agent?: AgentLink;
