@@ -4,13 +4,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What a run without arguments does. The others take long, and want the machine for themselves.
-LEVELS=(unit kernel sources lab contexts examples)
+LEVELS=(unit kernel fuzz sources lab contexts examples)
 usage() {
   cat <<'TEXT'
 Usage: scripts/test.sh [LEVEL...]
 
   unit      pure parts, with property tests; types and style (no root)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
+  fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
   engines   the same of Serf, and failures of all three engines at length; only when named (root)
   bench     that the benchmark runs; only when named (root)
@@ -27,7 +28,7 @@ wanted=()
 for argument in "$@"; do
   case $argument in
     --help | -h) usage; exit 0 ;;
-    unit | kernel | sources | engines | contexts | bench | lab | examples) wanted+=("$argument") ;;
+    unit | kernel | fuzz | sources | engines | contexts | bench | lab | examples) wanted+=("$argument") ;;
     *) echo "test.sh: no such level: $argument (there are: ${LEVELS[*]})" >&2; exit 64 ;;
   esac
 done
@@ -62,6 +63,7 @@ run_tests() {
 
 level_unit() { npm run -s check && run_tests unit 2 test/unit test/images; }
 level_kernel() { run_tests kernel 1 test/kernel; }
+level_fuzz() { run_tests fuzz 1 test/fuzz; }
 level_sources() { run_tests sources 1 test/conformance/{multicast,etcd,dns}.test.ts; }
 level_engines() { run_tests engines 1 test/conformance/gossip.test.ts test/etcd test/dns test/gossip; }
 level_contexts() { run_tests contexts 1 test/contexts; }

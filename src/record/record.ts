@@ -104,7 +104,8 @@ export function isNewer(a: Pick<StackRecord, 'boot' | 'seq'>, b: Pick<StackRecor
 
 /** Whether two records say the same of the data plane; boot and seq do not count. */
 export function samePlane(a: StackRecord, b: StackRecord): boolean {
-  const plane = ({ boot: _boot, seq: _seq, ...rest }: StackRecord) =>
+  const plane = ({ boot: _boot, seq: _seq, public_keys: _keys, ...rest }: StackRecord) =>
     JSON.stringify(rest, Object.keys(RecordSchema.entries));
-  return plane(a) === plane(b) && JSON.stringify(a.public_keys) === JSON.stringify(b.public_keys);
+  // No keys and an empty list of them say the same; the flat form has no empty list.
+  return plane(a) === plane(b) && JSON.stringify(a.public_keys ?? {}) === JSON.stringify(b.public_keys ?? {});
 }
