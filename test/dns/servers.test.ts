@@ -120,7 +120,7 @@ test('all servers down: the peers stay, stale, and are fresh again afterwards', 
   assert.equal(ids(two), 'stack-1');
 });
 
-test('300 stacks among 300 records of other services', async () => {
+test('300 stacks among 300 records of other services, and one with 300 SRV records', async (context) => {
   const hosts = Array.from({ length: 300 }, (_, i) => {
     const name = `many-${String(i).padStart(3, '0')}`;
     const net = `10.${10 + (i >> 8)}.${i & 255}`;
@@ -132,7 +132,16 @@ test('300 stacks among 300 records of other services', async () => {
       `${name} IN A 10.200.${i >> 8}.${i & 255}`,
     ].join('\n');
   });
-  const large = await Bind.start({ keys: [], zoneStatements: 'max-records-per-type 0;', records: hosts.join('\n') });
+  // One more that 301 SRV records stand under, of which the one with the lowest priority counts.
+  const wide = [
+    '_docker-router._udp IN PTR wide._docker-router._udp',
+    ...Array.from({ length: 300 }, (_, i) => `wide._docker-router._udp IN SRV ${10 + i} 0 ${10_000 + i} many-000`),
+    'wide._docker-router._udp IN SRV 1 0 4790 wide',
+    'wide._docker-router._udp IN TXT "vni=1000" "net=10.99.0.0/24" "gw=10.99.0.2"',
+    'wide IN A 10.200.99.1',
+  ];
+  const records = [...hosts, ...wide].join('\n');
+  const large = await Bind.start({ keys: [], zoneStatements: 'max-records-per-type 0;', records });
   try {
     assert.match(
       large.dig('PTR', SERVICE, '+ignore', '+comments', '+bufsize=1232'),
@@ -142,13 +151,15 @@ test('300 stacks among 300 records of other services', async () => {
     const viewer = run(1, { servers: [large.server], key: false });
     const began = performance.now();
     await until(
-      () => viewer.everything().length === 300,
+      () => viewer.everything().length === 301,
       SOON_MS,
       'all',
       () => viewer.events.slice(-1),
     );
-    console.log(`300 stacks were read in ${Math.round(performance.now() - began)} ms`);
-    assert.deepEqual(new Set(viewer.everything().map(({ record }) => record.subnets[0])).size, 300);
+    context.diagnostic(`301 stacks were read in ${Math.round(performance.now() - began)} ms`);
+    assert.equal(new Set(viewer.everything().map(({ record }) => record.subnets[0])).size, 301);
+    const { vxlan_port, host_ip } = viewer.everything().find(({ record }) => record.stack_id === 'wide')!.record;
+    assert.deepEqual([vxlan_port, host_ip], [4790, '10.200.99.1']);
     const dropped = viewer.events.filter((event) => event.type === 'dropped');
     assert.equal(dropped.length, 1, 'said once, not 300 times');
     assert.match(JSON.stringify(dropped), /300 names that no stack can have/);
