@@ -19,6 +19,8 @@ if [[ ! -e $target ]]; then
     sources=$(debian_sources)
     rm -f "$CACHE"/bind-image-*.tar
     mmdebstrap --quiet --variant=extract --include=base-files,base-passwd,dash,coreutils,bind9,bind9-dnsutils,bind9-utils \
+      --extract-hook='cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"' \
+      --extract-hook='cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"' \
       --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
       "${options[@]}" "$DEBIAN_SUITE" "$CACHE/bind-image.building.tar" ${sources:+-} <<<"$sources" 9>&- >&2
     mv "$CACHE/bind-image.building.tar" "$target"

@@ -1,5 +1,6 @@
 /** One agent at work: its members are watched, its tags kept, the missing looked for. Ends when anything of it fails. */
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Engine, type EngineOrder, LEAVE_MS } from './engine.ts';
 import { MemberWatch } from './member-watch.ts';
 import type { View } from './members.ts';
@@ -7,6 +8,9 @@ import type { Memory } from './rejoin.ts';
 import type { RpcConnection } from './rpc.ts';
 import { Seeker } from './seeker.ts';
 import { type Tags, TagWriter } from './tag-writer.ts';
+
+/** From the first sign of an agent's end to the end of its process. */
+const END_MS = 500;
 
 export interface SessionHooks {
   /** After every look at the members. */
@@ -34,7 +38,9 @@ export class Session {
     const failed = new Promise<string>((resolve) => {
       this.#fail = resolve;
     });
-    this.ended = Promise.race([engine.ended, failed]);
+    // An agent that dies closes its connections first; that it died is the better reason.
+    const outlived = failed.then((reason) => Promise.race([engine.ended, sleep(END_MS, reason)]));
+    this.ended = Promise.race([engine.ended, outlived]);
     const onFailure = (cause: Error) => this.#fail(cause.message);
     // A connection each: an agent answers the commands of one connection in turn, and a join can take long.
     const [forMembers, forTags, forJoins] = connections as [RpcConnection, RpcConnection, RpcConnection];
