@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What a run without arguments does. The others take long, and want the machine for themselves.
-LEVELS=(unit kernel fuzz sources lab contexts examples)
+LEVELS=(unit kernel fuzz sources engines lab contexts examples)
 usage() {
   cat <<'TEXT'
 Usage: scripts/test.sh [LEVEL...]
@@ -13,8 +13,9 @@ Usage: scripts/test.sh [LEVEL...]
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
-  engines   the same of Serf, and failures of all three engines at length; only when named (root)
+  engines   the same of Serf, and failures of all three engines at length (root)
   bench     that the benchmark runs; only when named (root)
+  long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
   lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
@@ -28,7 +29,7 @@ wanted=()
 for argument in "$@"; do
   case $argument in
     --help | -h) usage; exit 0 ;;
-    unit | kernel | fuzz | sources | engines | contexts | bench | lab | examples) wanted+=("$argument") ;;
+    unit | kernel | fuzz | sources | engines | contexts | bench | long | lab | examples) wanted+=("$argument") ;;
     *) echo "test.sh: no such level: $argument (there are: ${LEVELS[*]})" >&2; exit 64 ;;
   esac
 done
@@ -65,7 +66,14 @@ level_unit() { npm run -s check && run_tests unit 2 test/unit test/images; }
 level_kernel() { run_tests kernel 1 test/kernel; }
 level_fuzz() { run_tests fuzz 1 test/fuzz; }
 level_sources() { run_tests sources 1 test/conformance/{multicast,etcd,dns}.test.ts; }
-level_engines() { run_tests engines 1 test/conformance/gossip.test.ts test/etcd test/dns test/gossip; }
+# First, and one after the other, what states how soon something must happen; the rest mostly waits.
+level_engines() {
+  local failures=0
+  run_tests engines-bounds 1 test/conformance/gossip.test.ts test/{dns,gossip}/hosts.test.ts || failures=1
+  run_tests engines 3 test/etcd test/dns test/gossip ! -name hosts.test.ts || failures=1
+  return "$failures"
+}
+level_long() { run_tests long 1 test/long; }
 level_contexts() { run_tests contexts 1 test/contexts; }
 level_bench() { run_tests bench 1 test/bench; }
 level_lab() { run_tests lab 1 test/lab; }
@@ -90,7 +98,7 @@ npm run -s build
 [ "$(id -u)" != 0 ] || setup_packages
 
 # One after the other: several levels state how soon something must happen, and two cores are not enough for two of them.
-for level in "${LEVELS[@]}" engines bench; do if wants "$level"; then run_level "$level"; fi; done
+for level in "${LEVELS[@]}" bench long; do if wants "$level"; then run_level "$level"; fi; done
 
 total() { cat "$logs"/*.count 2>/dev/null | awk -v column="$1" '{ sum += $column } END { print sum + 0 }'; }
 skipped=$(total 3)

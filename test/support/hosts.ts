@@ -141,8 +141,10 @@ export class Hosts {
   reaches(from: Stack, to: Stack): boolean {
     const { service } = stackAddresses(to);
     const script = `exec 3<>/dev/tcp/${service}/${PROBE_PORT} && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3`;
-    const argv = inside(serviceNamespace(this.topology, from), ['timeout', '1', 'bash', '-c', script]);
-    return spawnSync(argv[0], argv.slice(1), { encoding: 'utf8' }).stdout.includes(`This is ${to.name};`);
+    // --norc, and no socket as its input: bash takes that for a remote login and reads ~/.bashrc, which may take seconds.
+    const argv = inside(serviceNamespace(this.topology, from), ['timeout', '1', 'bash', '--norc', '-c', script]);
+    const { stdout } = spawnSync(argv[0], argv.slice(1), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return stdout.includes(`This is ${to.name};`);
   }
 
   pairs(): [Stack, Stack][] {
