@@ -133,6 +133,8 @@ export async function assemble(desk: Desk, chosen: Chosen, board: Board, signal:
   const refused = await alignContexts(contexts, desk);
   const usable = contexts.filter(({ name }) => !refused.has(name));
   const reading = Promise.all(contexts.map((context) => readStack(desk, path, context, signal)));
+  // Ctrl-C ends both; it is told by the one that is waited for first.
+  reading.catch(() => undefined);
   const joined = await Promise.all(
     usable.map(async (context) => ({ context, ...(await joinHost(desk, context, board, signal)) })),
   );
