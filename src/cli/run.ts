@@ -18,6 +18,8 @@ Everything it must know comes from discovery.json in the shared volume. Optional
   ALLOWED_SUBNETS   subnets that peers may announce (the private ones)
   RESYNC_INTERVAL   how often the kernel is compared with what is wanted (60s)
   DISCOVERY_PORT    4790, never used for VXLAN
+  NAMES             on (default): answers SERVICE.STACK.DOMAIN on port 53 of the gateway address; off
+  NAMES_DOMAIN      its domain (internal)
   LOG_LEVEL         debug, info (default), warning, error
   LOG_FORMAT        text (default), json
 `;

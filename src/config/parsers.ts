@@ -41,6 +41,18 @@ export const stackPattern: Parse<string> = (text) => {
   return text;
 };
 
+export const domain: Parse<string> = (text) => {
+  const name = text.toLowerCase().replace(/\.$/, '');
+  if (
+    name.length > 100 ||
+    !/^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.|$))+$/.test(name) ||
+    name.endsWith('.') ||
+    name.endsWith('arpa')
+  )
+    throw new Error('must be a domain, such as internal');
+  return name;
+};
+
 /** `auto`, or a value. */
 export function auto<T>(parse: Parse<T>): Parse<T | 'auto'> {
   return (text) => (text.toLowerCase() === 'auto' ? 'auto' : parse(text));

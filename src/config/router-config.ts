@@ -1,6 +1,6 @@
 /** Environment of the router daemon -> configuration. DESIGN section 4 is the contract. */
 import { type CommonConfig, readCommon } from './common.ts';
-import { auto, hostAddress, port, subnet } from './parsers.ts';
+import { auto, domain, hostAddress, port, subnet } from './parsers.ts';
 import { duration, type Environment, integer, list, oneOf, Variables } from './variables.ts';
 
 export interface RouterConfig extends CommonConfig {
@@ -15,6 +15,8 @@ export interface RouterConfig extends CommonConfig {
   readonly masquerade: 'auto' | 'on' | 'off';
   readonly allowedSubnets: readonly string[];
   readonly resyncMs: number;
+  /** Domain of the names that the router answers, in lower case; undefined when it answers none. */
+  readonly namesDomain: string | undefined;
   /** Handle of the host's network namespace. */
   readonly handle: string;
 }
@@ -22,6 +24,8 @@ export interface RouterConfig extends CommonConfig {
 /** @throws ConfigError naming every malformed variable at once. */
 export function readRouterConfig(env: Environment): RouterConfig {
   const vars = new Variables(env);
+  const names = vars.optional('NAMES', oneOf('on', 'off'), 'on');
+  const namesDomain = vars.optional('NAMES_DOMAIN', domain, 'internal');
   const config: RouterConfig = {
     ...readCommon(vars),
     underlay: vars.optional('UNDERLAY', oneOf('auto', 'host', 'published'), 'auto'),
@@ -38,6 +42,7 @@ export function readRouterConfig(env: Environment): RouterConfig {
       '100.64.0.0/10',
     ]),
     resyncMs: vars.optional('RESYNC_INTERVAL', duration(1000, 3_600_000), 60_000),
+    namesDomain: names === 'on' ? namesDomain : undefined,
     handle: vars.text('UNDERLAY_HANDLE') ?? '/run/netns/underlay',
   };
   if (config.vxlanPort === config.discoveryPort) vars.problem('VXLAN_PORT must differ from DISCOVERY_PORT');

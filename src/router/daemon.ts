@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { RouterConfig } from '../config/router-config.ts';
 import { ConfigError } from '../config/variables.ts';
+import type { Names } from '../names/names.ts';
 import { type Clock, isoTime } from '../process/clock.ts';
 import { HealthFile } from '../process/health.ts';
 import { type Logger, LogLimiter } from '../process/log.ts';
@@ -42,6 +43,7 @@ export class RouterDaemon {
   #failures = 0;
   #stopped = false;
   #closeWatch: () => void = () => undefined;
+  #names: Names | undefined;
 
   constructor(config: RouterConfig, clock: Clock, log: Logger) {
     this.#config = config;
@@ -70,6 +72,7 @@ export class RouterDaemon {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#closeWatch();
+    this.#names?.stop();
     clearTimeout(this.#timer);
     await this.#running;
     this.#health.stop();
@@ -151,6 +154,7 @@ export class RouterDaemon {
       }
       await this.#publish(pass, problems);
       this.#settle(pass, problems);
+      await this.#name(pass);
     } catch (cause) {
       this.#failures += 1;
       const message = explainDeviceError((cause as Error).message, this.#config);
@@ -196,6 +200,18 @@ export class RouterDaemon {
     await writeAtomic(this.#path, `${JSON.stringify(file, undefined, 2)}\n`);
     this.#written = text;
     if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp };
+  }
+
+  /** Names are a comfort: what keeps them from working is said, and keeps nothing else from working. */
+  async #name({ device, gatewayIp, subnets, accepted }: Pass): Promise<void> {
+    const { namesDomain } = this.#config;
+    if (namesDomain === undefined || !device || gatewayIp === undefined || !this.#input || !accepted) return;
+    this.#names ??= new (await import('../names/names.ts')).Names(namesDomain, this.#clock);
+    const self = { stack_id: this.#input.self.stack_id, subnets, gateway_ip: gatewayIp };
+    const began = await this.#names.update({ self, peers: accepted.peers }).catch((cause: Error) => {
+      this.#limited('names', cause.message, 'error');
+    });
+    if (began) this.#log.info(`answers SERVICE.STACK.${namesDomain} on ${gatewayIp}`);
   }
 
   #limited(kind: string, text: string, level: 'warn' | 'error' = 'warn'): void {

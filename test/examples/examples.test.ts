@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { eventually, inHost, ok, useLab, writeInHost } from '../support/lab.ts';
 import { block, commands } from '../support/readme.ts';
-import { addressOf, down, exampleStack, reaches, up } from '../support/stacks.ts';
+import { addressOf, down, exampleStack, execIn, reaches, up } from '../support/stacks.ts';
 
 // No registry of images here: the lab's base stands for the one that the Dockerfiles and the examples name.
 useLab(2, async () => {
@@ -92,6 +92,17 @@ test('multi-stack: started as its README lines say, every stack reaches every ot
       stacks.filter((other) => other !== stack),
       3,
     );
+  // By name too: each asks the router of its stack.
+  for (const [from, name] of [
+    [0, 'test-b.stack-b'],
+    [2, 'test-c.stack-c'],
+    [1, 'test-a.stack-a'],
+  ] as const) {
+    const stack = stacks[from]!;
+    const target = stacks.find((other) => name.endsWith(other.name))!;
+    const found = await execIn(stack, stack.service, 'getent', 'hosts', `${name}.internal`);
+    assert.equal(found.split(/\s+/)[0], await addressOf(target), `${stack.name}: ${name}`);
+  }
   const file = JSON.parse(await shell(1, execLine!.replace('exec ', 'exec -T '), '/repo/examples/multi-stack'));
   assert.deepEqual(
     file.peers.map((peer: { stack_id: string; status: string }) => `${peer.stack_id} ${peer.status}`),
@@ -122,5 +133,12 @@ test('README: the lines added to a stack of your own connect it', async () => {
   assert.match(await addressOf(shop), /^172\.30\.0\./);
   const file = JSON.parse(await shell(1, catLine!.replace('exec ', 'exec -T '), '/root/shop'));
   assert.equal(file.self.stack_id, 'shop');
+  // Names: the block is merged into the file by Compose itself.
+  await writeInHost(1, '/root/shop/names.yml', block('README.md', 'names'));
+  const [again, getent] = commands('README.md', 'names-run');
+  const both = 'export COMPOSE_FILE=docker-compose.yml:names.yml;';
+  await shell(1, `${both} ${again} --wait`, '/root/shop');
+  const found = await shell(1, `${both} ${getent!.replace('exec ', 'exec -T ')}`, '/root/shop');
+  assert.equal(found.split(/\s+/)[0], await addressOf(b));
   await Promise.all([shop, b].map(down));
 });

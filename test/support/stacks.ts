@@ -34,6 +34,10 @@ export interface StackSpec {
   /** Third and following parts of the network, such as `172.27.0`. */
   readonly net: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What the service `web` has besides its image, as one line of YAML. */
+  readonly web?: string;
+  /** Lines of YAML for further services. */
+  readonly services?: string;
   /** Lines of YAML for the router service, beside `extends`. */
   readonly router?: string;
   /** The whole ipam.config entry, where it is not to be the usual one. */
@@ -48,8 +52,8 @@ export async function writeStack(name: string, host: number, spec: StackSpec): P
   const path = `/root/${name}.yml`;
   const text = `name: ${name}
 services:
-  web: { image: docker-router-service, volumes: ["docker-router:/shared:ro"] }
-  discovery: { extends: { file: /repo/examples/docker-router.yml, service: discovery } }
+  web: { image: docker-router-service, volumes: ["docker-router:/shared:ro"]${spec.web ? `, ${spec.web}` : ''} }
+${(spec.services ?? '').replace(/^(?=.)/gm, '  ')}  discovery: { extends: { file: /repo/examples/docker-router.yml, service: discovery } }
   router:
     extends: { file: /repo/examples/docker-router.yml, service: router }
 ${(spec.router ?? '').replace(/^(?=.)/gm, '    ')}

@@ -26,6 +26,7 @@ declare module 'dns-packet' {
     readonly id: number;
     readonly flags: number;
     readonly questions: readonly PacketQuestion[];
+    readonly answers?: readonly PacketRecord[];
     readonly additionals?: readonly PacketRecord[];
   }
   export interface DecodedPacket extends Packet {

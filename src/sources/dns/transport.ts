@@ -12,6 +12,8 @@ export interface Exchange<T> {
   readonly request: Buffer;
   readonly read: Reader<T>;
   readonly timeoutMs: number;
+  /** Source address; the kernel's choice when left out. */
+  readonly from?: string;
   readonly signal: AbortSignal;
 }
 
@@ -76,7 +78,7 @@ function refused(server: DnsServer, cause: NodeJS.ErrnoException, transport: str
  * server alone (RFC 5452 section 9). @throws NoAnswer, or the signal's reason.
  */
 export async function overUdp<T>(exchange: Exchange<T>): Promise<T> {
-  const { server, request, read } = exchange;
+  const { server, request, read, from } = exchange;
   return settled(exchange, ({ resolve, reject, ignored }) => {
     const socket = createSocket(isIPv6(server.address) ? 'udp6' : 'udp4');
     socket.on('error', (cause: NodeJS.ErrnoException) => reject(refused(server, cause, 'UDP')));
@@ -85,20 +87,28 @@ export async function overUdp<T>(exchange: Exchange<T>): Promise<T> {
       if (answer.ok) resolve(answer.value);
       else ignored(answer.error);
     });
-    socket.connect(server.port, server.address, () => {
-      socket.send(request, (cause) => cause && reject(refused(server, cause, 'UDP')));
-    });
+    const send = () =>
+      socket.connect(server.port, server.address, () => {
+        socket.send(request, (cause) => cause && reject(refused(server, cause, 'UDP')));
+      });
+    if (from === undefined) send();
+    else socket.bind(0, from, send);
     return () => socket.close();
   });
 }
 
 /** RFC 1035 section 4.2.2: each message has its length before it, in two bytes. @throws NoAnswer, or the signal's reason. */
 export async function overTcp<T>(exchange: Exchange<T>): Promise<T> {
-  const { server, request, read } = exchange;
+  const { server, request, read, from } = exchange;
   return settled(exchange, ({ resolve, reject }) => {
     const length = Buffer.alloc(2);
     length.writeUInt16BE(request.length);
-    const socket = connect({ host: server.address, port: server.port, noDelay: true });
+    const socket = connect({
+      host: server.address,
+      port: server.port,
+      noDelay: true,
+      ...(from !== undefined && { localAddress: from }),
+    });
     let received = Buffer.alloc(0);
     socket.on('connect', () => socket.write(Buffer.concat([length, request])));
     socket.on('error', (cause: NodeJS.ErrnoException) => reject(refused(server, cause, 'TCP')));
