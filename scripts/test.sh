@@ -3,8 +3,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What a run without arguments does. The others take long, and want the machine for themselves.
-LEVELS=(unit kernel fuzz sources engines lab contexts examples)
+# What a run without arguments does: two lanes side by side, each one level after the other, since levels of one lane share parts of the machine.
+LANE_1=(unit kernel fuzz sources engines)
+LANE_2=(lab contexts examples)
+# Only when named: these want the machine for themselves.
+EXTRA=(bench long)
+LEVELS=("${LANE_1[@]}" "${LANE_2[@]}")
 usage() {
   cat <<'TEXT'
 Usage: scripts/test.sh [LEVEL...]
@@ -14,13 +18,13 @@ Usage: scripts/test.sh [LEVEL...]
   fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
   engines   the same of Serf, and failures of all three engines at length (root)
-  bench     that the benchmark runs; only when named (root)
-  long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
   lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
+  bench     that the benchmark runs; only when named (root)
+  long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
-Installs what is missing: npm packages, and Debian packages by apt-get when root.
+The first five run beside the next three; what a level prints is then shown when it ends. Installs what is missing: npm packages, and Debian packages by apt-get when root.
 With CI=true nothing may be skipped.
 TEXT
 }
@@ -29,8 +33,13 @@ wanted=()
 for argument in "$@"; do
   case $argument in
     --help | -h) usage; exit 0 ;;
-    unit | kernel | fuzz | sources | engines | contexts | bench | long | lab | examples) wanted+=("$argument") ;;
-    *) echo "test.sh: no such level: $argument (there are: ${LEVELS[*]})" >&2; exit 64 ;;
+    *)
+      if [[ " ${LEVELS[*]} ${EXTRA[*]} " != *" $argument "* ]]; then
+        echo "test.sh: no such level: $argument (there are: ${LEVELS[*]} ${EXTRA[*]})" >&2
+        exit 64
+      fi
+      wanted+=("$argument")
+      ;;
   esac
 done
 [ ${#wanted[@]} -gt 0 ] || wanted=("${LEVELS[@]}")
@@ -41,12 +50,15 @@ say() { printf '\n== %s\n' "$*" >&2; }
 . scripts/setup.sh
 
 logs=$(mktemp -d "${TMPDIR:-/tmp}/docker-router-test.XXXXXX")
-# Labs of a name of our own, so that one that a person has up stays.
-export LAB=${LAB:-test}
+# Labs of names of our own, one for each lane, so that one that a person has up stays.
+lab=${LAB:-test}
+lanes=()
 finish() {
+  for lane in "${lanes[@]}"; do kill -- "-$lane" 2>/dev/null || true; done
+  wait
   rm -rf "$logs"
   # An interrupted run ends its hosts too; after a whole one there is nothing left to end.
-  if wants lab || wants contexts || wants examples; then scripts/lab.sh down >/dev/null 2>&1 || true; fi
+  if [ "$(id -u)" = 0 ]; then for number in 1 2; do LAB=$lab$number scripts/lab.sh down >/dev/null 2>&1 || true; done; fi
 }
 trap finish EXIT
 trap 'exit 130' INT TERM HUP
@@ -79,31 +91,56 @@ level_bench() { run_tests bench 1 test/bench; }
 level_lab() { run_tests lab 1 test/lab; }
 level_examples() { run_tests examples 1 test/examples; }
 
-failed=()
+fail() { echo "$1" >>"$logs/failed"; }
 run_level() {
   local level=$1
   if [ "$level" != unit ] && [ "$(id -u)" != 0 ]; then
     echo "skipped $level: needs root for network namespaces"
-    [ "${CI:-}" != true ] || failed+=("$level")
+    [ "${CI:-}" != true ] || fail "$level"
     return
   fi
   say "level $level"
   local began=$SECONDS
-  "level_$level" || failed+=("$level")
+  "level_$level" || fail "$level"
   say "level $level took $((SECONDS - began)) s"
 }
+
+# run_lane NUMBER LEVEL...: those that are wanted, each with its output in one piece where another lane prints too.
+run_lane() {
+  export LAB=$lab$1
+  shift
+  for level in "$@"; do
+    wants "$level" || continue
+    if [ -z "$side_by_side" ]; then run_level "$level"; continue; fi
+    echo "level $level began" >&2
+    run_level "$level" >"$logs/$level.output" 2>&1
+    flock "$logs" cat "$logs/$level.output"
+  done
+}
+wants_any() { for level in "$@"; do if wants "$level"; then return 0; fi; done; return 1; }
 
 setup_node
 npm run -s build
 [ "$(id -u)" != 0 ] || setup_packages
 
-# One after the other: several levels state how soon something must happen, and two cores are not enough for two of them.
-for level in "${LEVELS[@]}" bench long; do if wants "$level"; then run_level "$level"; fi; done
+side_by_side=
+if wants_any "${LANE_1[@]}" && wants_any "${LANE_2[@]}"; then side_by_side=yes; fi
+if [ -n "$side_by_side" ]; then
+  # Job control gives each lane a process group, by which an interrupted run ends all that the lane has started.
+  set -m
+  run_lane 1 "${LANE_1[@]}" & lanes+=($!)
+  run_lane 2 "${LANE_2[@]}" & lanes+=($!)
+  set +m
+  wait "${lanes[@]}"
+else
+  run_lane 1 "${LANE_1[@]}"
+  run_lane 2 "${LANE_2[@]}"
+fi
+run_lane 1 "${EXTRA[@]}"
 
 total() { cat "$logs"/*.count 2>/dev/null | awk -v column="$1" '{ sum += $column } END { print sum + 0 }'; }
 skipped=$(total 3)
-if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then failed+=("$skipped skipped tests"); fi
-bad=$(printf '%s\n' "${failed[@]}" | grep -c . || true)
-[ "$bad" = 0 ] || printf '\nfailed: %s\n' "$(printf '%s ' "${failed[@]}")"
+if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then fail "$skipped skipped tests"; fi
+[ ! -e "$logs/failed" ] || printf '\nfailed: %s\n' "$(paste -sd' ' "$logs/failed")"
 printf '\n%s passed, %s failed, %s skipped\n' "$(total 1)" "$(total 2)" "$skipped"
-[ "$bad" = 0 ] && [ "$(total 2)" = 0 ] && [ "$(total 1)" -gt 0 ]
+[ ! -e "$logs/failed" ] && [ "$(total 2)" = 0 ] && [ "$(total 1)" -gt 0 ]
