@@ -24,7 +24,8 @@ Usage: scripts/test.sh [LEVEL...]
   bench     that the benchmark runs; only when named (root)
   long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
-The first five run beside the next three; what a level prints is then shown when it ends. Installs what is missing: npm packages, and Debian packages by apt-get when root.
+The first five run beside the next three; what a level prints is then shown when it ends.
+Installs what is missing: npm packages, and Debian packages by apt-get when root.
 With CI=true nothing may be skipped.
 TEXT
 }

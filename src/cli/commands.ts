@@ -11,4 +11,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     load: () => import('./init.ts'),
   },
   map: { summary: 'show the stacks, hosts and tunnels as a page in the browser', load: () => import('./map.ts') },
+  status: {
+    summary: 'this stack and all the others, with round trip, loss and reasons',
+    load: () => import('./status.ts'),
+  },
 };

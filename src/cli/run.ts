@@ -17,6 +17,7 @@ Everything it must know comes from discovery.json in the shared volume. Optional
   MASQUERADE        auto (default: when the host may filter bridged traffic), on, off
   ALLOWED_SUBNETS   subnets that peers may announce (the private ones)
   RESYNC_INTERVAL   how often the kernel is compared with what is wanted (60s)
+  PROBE_INTERVAL    how often each of the other routers is asked whether it is there (10s)
   DISCOVERY_PORT    4790, never used for VXLAN
   NAMES             on (default): answers SERVICE.STACK.DOMAIN on port 53 of the gateway address; off
   NAMES_DOMAIN      its domain (internal)

@@ -17,6 +17,8 @@ export interface RouterConfig extends CommonConfig {
   readonly resyncMs: number;
   /** Domain of the names that the router answers, in lower case; undefined when it answers none. */
   readonly namesDomain: string | undefined;
+  /** How often each of the other routers is asked whether it is there. */
+  readonly probeMs: number;
   /** Handle of the host's network namespace. */
   readonly handle: string;
 }
@@ -43,6 +45,7 @@ export function readRouterConfig(env: Environment): RouterConfig {
     ]),
     resyncMs: vars.optional('RESYNC_INTERVAL', duration(1000, 3_600_000), 60_000),
     namesDomain: names === 'on' ? namesDomain : undefined,
+    probeMs: vars.optional('PROBE_INTERVAL', duration(500, 3_600_000), 10_000),
     handle: vars.text('UNDERLAY_HANDLE') ?? '/run/netns/underlay',
   };
   if (config.vxlanPort === config.discoveryPort) vars.problem('VXLAN_PORT must differ from DISCOVERY_PORT');

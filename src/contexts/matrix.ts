@@ -1,6 +1,6 @@
 /** Every ordered pair of stacks: in which order they are measured, and what the result looks like. Pure. */
 import type { Outcome } from '../embedded/paths.ts';
-import { formatMs, formatRate } from '../embedded/table.ts';
+import { formatMs, formatRate } from '../text/units.ts';
 
 export type Pair<T> = readonly [from: T, to: T];
 

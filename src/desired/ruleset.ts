@@ -41,7 +41,7 @@ const IP_TCP_HEADERS = 40;
 function setsOf(lengths: readonly number[]): Table['sets'] {
   return lengths.flatMap((length) => [
     { name: nexthopsOf(length), declaration: `map ${nexthopsOf(length)} { type ipv4_addr : ipv4_addr; }` },
-    { name: sourcesOf(length), declaration: `set ${sourcesOf(length)} { type ether_addr . ipv4_addr; }` },
+    { name: sourcesOf(length), declaration: `set ${sourcesOf(length)} { type ether_addr . ipv4_addr; counter; }` },
   ]);
 }
 

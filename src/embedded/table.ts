@@ -1,4 +1,5 @@
 /** The table of measured paths, line by line, so that each row can be printed as soon as it is known. Pure. */
+import { formatMs, formatRate } from '../text/units.ts';
 import type { Outcome, Path } from './paths.ts';
 
 const TITLES = { from: 'FROM', to: 'TO', address: 'ADDRESS', where: '', roundTrip: 'ROUND TRIP', rate: 'THROUGHPUT' };
@@ -6,18 +7,6 @@ const MARGIN = '  ';
 const GAP = '   ';
 const ACROSS = 'across hosts';
 const SAME = 'same host';
-
-/** `0.123 ms`: three digits that mean something. */
-export function formatMs(ms: number): string {
-  return `${ms < 1 ? ms.toFixed(3) : ms.toPrecision(3)} ms`;
-}
-
-/** `9.81 Gbit/s`, `742 Mbit/s`. */
-export function formatRate(bitsPerSecond: number): string {
-  const mega = bitsPerSecond / 1e6;
-  if (mega >= 1000) return `${(mega / 1000).toPrecision(3)} Gbit/s`;
-  return `${mega >= 100 ? mega.toFixed(0) : mega.toPrecision(3)} Mbit/s`;
-}
 
 interface Columns {
   readonly from: number;

@@ -14,8 +14,12 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** The canonical form of `overlay.ts`: `KEY`, `A . B` or `KEY : VALUE`. */
+/** The canonical form of `overlay.ts`: `KEY`, `A . B` or `KEY : VALUE`. A counter is wrapped around the key. */
 function element(item: unknown): string {
+  if (typeof item === 'object' && item !== null && 'elem' in item) {
+    const { elem } = item;
+    if (typeof elem === 'object' && elem !== null && 'val' in elem && 'counter' in elem) return element(elem.val);
+  }
   if (Array.isArray(item)) return `${text(item[0])} : ${text(item[1])}`;
   if (typeof item === 'object' && item !== null && 'concat' in item && Array.isArray(item.concat))
     return item.concat.map(text).join(' . ');

@@ -15,6 +15,7 @@ import { watchFile } from '../state/watch-file.ts';
 import { type DiscoveryInput, parseDiscovery, routedPart } from './discovery-input.ts';
 import { fatalProblems, forwardingProblem } from './preflight.ts';
 import { type Pass, type Remembered, reconcile, type Surroundings } from './reconcile.ts';
+import { StatusReport } from './status-report.ts';
 import { type Settled, settled, step } from './step.ts';
 import { explainDeviceError, surroundings } from './surroundings.ts';
 
@@ -29,6 +30,7 @@ export class RouterDaemon {
   readonly #limiter = new LogLimiter();
   readonly #path: string;
   readonly #discoveryFile: TrackedFile<DiscoveryInput>;
+  readonly #status: StatusReport;
   #around: Surroundings | undefined;
   #remembered: Remembered = { port: undefined, gateway: undefined };
   #input: DiscoveryInput | undefined;
@@ -52,6 +54,7 @@ export class RouterDaemon {
     this.#health = new HealthFile(config.healthFile);
     this.#path = join(config.stateDir, 'router.json');
     this.#discoveryFile = new TrackedFile(join(config.stateDir, 'discovery.json'), MAX_DISCOVERY_BYTES, parseDiscovery);
+    this.#status = new StatusReport(config, clock, (message) => this.#limited('status', message));
   }
 
   /** @throws ConfigError when the container lacks what no retry can give it. */
@@ -74,6 +77,7 @@ export class RouterDaemon {
     this.#closeWatch();
     this.#names?.stop();
     clearTimeout(this.#timer);
+    this.#status.stop();
     await this.#running;
     this.#health.stop();
   }
@@ -153,6 +157,7 @@ export class RouterDaemon {
         );
       }
       await this.#publish(pass, problems);
+      this.#status.follow(pass);
       this.#settle(pass, problems);
       await this.#name(pass);
     } catch (cause) {

@@ -8,11 +8,13 @@ import {
   type PeerEntry,
   PeerSchema,
   type SelfEntry,
+  type SourceState,
 } from '../state/discovery-file.ts';
 
 export interface DiscoveryInput {
   readonly self: SelfEntry;
   readonly peers: readonly PeerEntry[];
+  readonly sources?: Readonly<Record<string, SourceState>>;
   /** Entries that were not understood, in words. */
   readonly dropped: readonly string[];
 }
@@ -27,7 +29,7 @@ export function parseDiscovery(text: string): Parsed<DiscoveryInput> {
     if (peer.ok) peers.push(peer.value);
     else dropped.push(`peers[${index}]: ${peer.error}`);
   }
-  return { ok: true, value: { self: envelope.value.self, peers, dropped } };
+  return { ok: true, value: { self: envelope.value.self, peers, sources: envelope.value.sources ?? {}, dropped } };
 }
 
 /** The part of a stack's own entry that decides what the kernel shall hold; times do not. */

@@ -6,16 +6,17 @@ import { randomHex } from '../process/random.ts';
 
 /**
  * Writes `text` so that a reader sees the old file or the new one, never a part: temporary file, fsync, rename, fsync of the folder.
+ * Without `durable` there is no fsync: a power cut may then leave an empty file.
  * @throws the system's error (ENOSPC, EACCES, EROFS ...); the old file is then untouched.
  */
-export async function writeAtomic(path: string, text: string, mode = 0o644): Promise<void> {
+export async function writeAtomic(path: string, text: string, mode = 0o644, durable = true): Promise<void> {
   const temporary = `${path}.${randomHex(4)}.tmp`;
   try {
     // wx: never through a symbolic link that somebody else with access to the volume has planted.
     const file = await open(temporary, 'wx', mode);
     try {
       await file.writeFile(text);
-      await file.sync();
+      if (durable) await file.sync();
     } finally {
       await file.close();
     }
@@ -24,7 +25,7 @@ export async function writeAtomic(path: string, text: string, mode = 0o644): Pro
     await unlink(temporary).catch(() => undefined);
     throw cause;
   }
-  await syncFolder(dirname(path));
+  if (durable) await syncFolder(dirname(path));
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -140,5 +140,12 @@ test('README: the lines added to a stack of your own connect it', async () => {
   await shell(1, `${both} ${again} --wait`, '/root/shop');
   const found = await shell(1, `${both} ${getent!.replace('exec ', 'exec -T ')}`, '/root/shop');
   assert.equal(found.split(/\s+/)[0], await addressOf(b));
+  const [statusLine] = commands('README.md', 'status');
+  await eventually(15, async () =>
+    assert.match(
+      await shell(1, statusLine!.replace('exec ', 'exec -T '), '/root/shop'),
+      /✓ stack-b +ok .* 10\.77\.0\.2:/,
+    ),
+  );
   await Promise.all([shop, b].map(down));
 });

@@ -126,6 +126,27 @@ test('a restarted router keeps its VXLAN port and its MAC, so the others need no
   assert.deepEqual(await endpoint(), before);
 });
 
+test('docker-router status: round trip and traffic of each peer; one whose packets are blocked is unreachable, and back', async () => {
+  const status = async () =>
+    JSON.parse(await execIn(a, 'router', 'docker-router', 'status', '--json')) as {
+      peers: { stack_id: string; condition: string; round_trip_ms?: number; received_bytes?: number; path: string }[];
+    };
+  const is = (wanted: string) =>
+    eventually(30, async () => {
+      const { peers } = await status();
+      assert.deepEqual(
+        peers.map(({ stack_id, condition, path }) => `${stack_id} ${condition} ${path}`),
+        [`stack-b ${wanted} host`, 'stack-c ok same host'],
+      );
+      return peers;
+    });
+  for (const { round_trip_ms, received_bytes } of await is('ok')) assert.ok(round_trip_ms! > 0 && received_bytes! > 0);
+  await ok(2, 'iptables', '-I', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP');
+  await is('unreachable');
+  await ok(2, 'iptables', '-D', 'INPUT', '-p', 'udp', '--dport', '4789', '-j', 'DROP');
+  await is('ok');
+});
+
 test('docker compose down removes its routes elsewhere within 1 s; up connects it again', async () => {
   assert.equal((await routesOf(a)).length, 2);
   // Only the two containers go, at once, as `down` does in its course: what counts is the time from discovery's end.

@@ -96,9 +96,9 @@ test('the rules, as nft reads them', () => {
 delete table netdev docker_router
 table netdev docker_router {
   map nexthops_16 { type ipv4_addr : ipv4_addr; }
-  set sources_16 { type ether_addr . ipv4_addr; }
+  set sources_16 { type ether_addr . ipv4_addr; counter; }
   map nexthops_24 { type ipv4_addr : ipv4_addr; }
-  set sources_24 { type ether_addr . ipv4_addr; }
+  set sources_24 { type ether_addr . ipv4_addr; counter; }
   chain to_overlay_16 {
     tcp flags & (syn | rst) == syn tcp option maxseg size set 1410
     ip frag-off & 0x3fff != 0 accept

@@ -10,7 +10,7 @@ import { Progress } from '../../src/embedded/progress.ts';
 import { activePeers, routedSubnets, unhealthy } from '../../src/embedded/readiness.ts';
 import { concerned, failureLines, hintLines } from '../../src/embedded/report.ts';
 import { readOptions } from '../../src/embedded/session.ts';
-import { formatMs, formatRate, PathTable, verdict } from '../../src/embedded/table.ts';
+import { PathTable, verdict } from '../../src/embedded/table.ts';
 import {
   belongsTo,
   checkedPrefix,
@@ -20,6 +20,7 @@ import {
   quickstartTopology,
   type Topology,
 } from '../../src/embedded/topology.ts';
+import { formatMs, formatRate } from '../../src/text/units.ts';
 
 const TOPOLOGY = quickstartTopology('drq');
 const [A, B, C] = TOPOLOGY.stacks;
