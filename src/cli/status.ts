@@ -7,7 +7,9 @@ import { EXIT_USAGE } from './command.ts';
 
 const HELP = `docker-router status: this stack and all the others, as they are now
 
-Usage: docker compose exec router docker-router status [--json] [--watch]
+Usage: docker-router status [--json] [--watch]
+
+In a running stack: docker compose exec router docker-router status
 
   --json    for programs
   --watch   again every two seconds, until Ctrl-C
