@@ -43,7 +43,8 @@ export interface Watched {
   stop(): Promise<void>;
 }
 
-function watchLines(argv: readonly string[], onLine: (line: string) => void): Watched {
+/** Starts a program and is told its lines. */
+export function watchLines(argv: readonly string[], onLine: (line: string) => void): Watched {
   const [program, ...args] = ['setpriv', '--pdeathsig', 'KILL', ...argv];
   const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));

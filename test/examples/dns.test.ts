@@ -1,41 +1,20 @@
 /** examples/dns by its README's own words, on real Docker Engines: three hosts without common multicast, a stack on each. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createReadStream } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { run } from '../../src/process/run.ts';
 import { connectTime, dropMulticast } from '../support/connect.ts';
-import { eventually, ok, useLab } from '../support/lab.ts';
+import { eventually, importDebian, ok, useLab } from '../support/lab.ts';
 import { commands } from '../support/readme.ts';
 import { allReach, discoveryFile, type Stack } from '../support/stacks.ts';
 
-const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const README = 'examples/dns/README.md';
 const FOLDER = '/root/examples/dns';
 const HOSTS = [1, 2, 3];
 /** What is promised: all pairs are connected over TCP within DNS_INTERVAL (5 s unless set) and two more. */
 const CONNECT_MS = 5000 + 2000;
 
-/** Debian's BIND under the name of the image that the example takes from a registry. */
-async function importBind(host: number): Promise<void> {
-  const { code: made, stdout, stderr } = await run([path('../dns/bind-image.sh')], '', 300_000);
-  assert.equal(made, 0, stderr);
-  const child = spawn(path('../../scripts/lab.sh'), [
-    'in',
-    String(host),
-    'docker',
-    'import',
-    '-',
-    'internetsystemsconsortium/bind9:9.20',
-  ]);
-  createReadStream(stdout.trim()).pipe(child.stdin);
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  assert.equal(code, 0, 'docker import');
-}
-
 useLab(HOSTS.length, async () => {
-  await importBind(1);
+  // Under the name of the image that the example takes from a registry.
+  await importDebian(1, 'internetsystemsconsortium/bind9:9.20', ['bind9', 'bind9-dnsutils', 'bind9-utils']);
   for (const host of HOSTS) {
     await ok(host, 'docker', 'tag', 'docker-router-service:latest', 'nginx:alpine');
     // A copy that can be written to, for the key.

@@ -1,11 +1,13 @@
 /** The lab from a test's point of view: hosts with a Docker Engine each, made by scripts/lab.sh. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createReadStream } from 'node:fs';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Result, run } from '../../src/process/run.ts';
 
 const LAB = fileURLToPath(new URL('../../scripts/lab.sh', import.meta.url));
+const DEBIAN_IMAGE = fileURLToPath(new URL('debian-image.sh', import.meta.url));
 /** `docker compose up --wait` on a busy machine. */
 const COMMAND_MS = 180_000;
 const SERVICE = '/repo/test/support/service';
@@ -67,6 +69,17 @@ export function outside(...argv: string[]): Promise<Result> {
 export function outsideServer(...argv: string[]): () => void {
   const child = spawn(LAB, ['outside', ...argv], { stdio: 'ignore' });
   return () => void child.kill('SIGTERM');
+}
+
+/** Makes an image of Debian packages and gives it to a host's engine, in place of one that a registry would have. */
+export async function importDebian(host: number, tag: string, packages: readonly [string, ...string[]]): Promise<void> {
+  const { code, stdout, stderr } = await run([DEBIAN_IMAGE, packages[0], ...packages], '', 300_000);
+  assert.equal(code, 0, stderr);
+  const child = spawn(LAB, ['in', String(host), 'docker', 'import', '-', tag], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+  });
+  createReadStream(stdout.trim()).pipe(child.stdin);
+  assert.equal(await new Promise((resolve) => child.once('close', resolve)), 0, `docker import ${tag}`);
 }
 
 /** Writes a file in a host, such as a compose file of the test's own. */
