@@ -196,9 +196,9 @@ export class DiscoveryDaemon {
     event: Extract<SourceEvent, { type: 'upsert' | 'remove' | 'snapshot' }>,
     now: number,
   ): boolean {
-    if (event.type === 'remove') return this.#table.remove(source, event.gone);
+    if (event.type === 'remove') return this.#table.remove(source, event.gone, now, event.fadeMs);
     if (event.type === 'snapshot') {
-      this.#table.snapshot(source, event.records, now, event.lifetime);
+      this.#table.snapshot(source, event.records, now, event.lifetime, event.fadeMs);
       return true;
     }
     const outcome = this.#table.upsert(source, event.record, now, event.lifetime);

@@ -15,11 +15,16 @@ export interface Lifetime {
   readonly expireAfterMs: number;
 }
 
+/** Who is gone; boot and seq, where known, order it against what was seen. */
+export type Gone = Identity & Partial<Pick<StackRecord, 'boot' | 'seq'>>;
+
 interface Sighting {
   record: StackRecord;
   seenAt: number;
   staleAt: number;
   expiresAt: number;
+  /** Its source no longer sees it, and gives it time to come back. */
+  fading?: true;
 }
 
 interface Row {
@@ -68,7 +73,7 @@ export class PeerTable {
     let row = this.#rows.get(key);
     const isNew = row === undefined;
     if (!row) {
-      this.#dropPredecessors(record);
+      this.#dropPredecessors(source, record);
       const claims = this.#claims.get(record.stack_id) ?? new Set();
       if (this.#rows.size >= MAX_STACKS || claims.size >= MAX_CLAIMS) return 'full';
       this.#claims.set(record.stack_id, claims.add(key));
@@ -87,8 +92,11 @@ export class PeerTable {
     return isNew ? 'new' : changed ? 'changed' : 'refreshed';
   }
 
-  /** A goodbye or a deleted key. One older than what is known (a reordered or replayed goodbye) is ignored. Returns whether it removed. */
-  remove(source: string, gone: Identity & Partial<Pick<StackRecord, 'boot' | 'seq'>>): boolean {
+  /**
+   * A goodbye or a deleted key. One older than what is known (a reordered or replayed goodbye) is ignored. With `fadeMs` the sighting stays that
+   * much longer, stale. Returns whether the view changed.
+   */
+  remove(source: string, gone: Gone, now: number, fadeMs = 0): boolean {
     const key = keyOf(gone);
     const row = this.#rows.get(key);
     const sighting = row?.sightings.get(source);
@@ -99,19 +107,24 @@ export class PeerTable {
       isNewer(sighting.record, { boot: gone.boot, seq: gone.seq })
     )
       return false;
-    row.sightings.delete(source);
-    if (row.sightings.size === 0) this.#delete(key, gone.stack_id);
+    if (fadeMs > 0) this.#fade(source, sighting, now, fadeMs);
+    else this.#drop(source, key, row, gone.stack_id);
     return true;
   }
 
-  /** All that a source sees now; what it saw before and no longer sees is removed. Also ends the source's being down. */
-  snapshot(source: string, records: readonly StackRecord[], now: number, lifetime?: Lifetime): void {
-    this.#down.delete(source);
+  /**
+   * All that a source sees now; what it saw before and no longer sees is removed, or stays for `fadeMs`, stale. Also ends the source's being down.
+   */
+  snapshot(source: string, records: readonly StackRecord[], now: number, lifetime?: Lifetime, fadeMs = 0): void {
     const present = new Set(records.map(keyOf));
     for (const [key, row] of this.#rows) {
       const sighting = present.has(key) ? undefined : row.sightings.get(source);
-      if (sighting) this.remove(source, { stack_id: sighting.record.stack_id, instance: sighting.record.instance });
+      if (sighting) {
+        const { stack_id, instance } = sighting.record;
+        this.remove(source, { stack_id, instance }, now, fadeMs);
+      }
     }
+    this.#down.delete(source);
     for (const record of records) this.upsert(source, record, now, lifetime);
   }
 
@@ -166,11 +179,27 @@ export class PeerTable {
     return { record: best!.sighting.record, source: best!.source, seenAt, stale };
   }
 
-  #dropPredecessors(record: StackRecord): void {
+  /** Also what fades in the source that now has another claim to the id. */
+  #dropPredecessors(source: string, record: StackRecord): void {
     for (const key of this.#claims.get(record.stack_id) ?? []) {
-      const older = [...this.#rows.get(key)!.sightings.values()].some((sighting) => succeeds(record, sighting.record));
+      const row = this.#rows.get(key)!;
+      const older = [...row.sightings.values()].some((sighting) => succeeds(record, sighting.record));
       if (older) this.#delete(key, record.stack_id);
+      else if (row.sightings.get(source)?.fading) this.#drop(source, key, row, record.stack_id);
     }
+  }
+
+  /** The first end that was told counts: a source that tells it again does not put it off. */
+  #fade(source: string, sighting: Sighting, now: number, fadeMs: number): void {
+    if (sighting.expiresAt === Number.POSITIVE_INFINITY) sighting.seenAt = this.#down.get(source) ?? now;
+    sighting.staleAt = Math.min(sighting.staleAt, now);
+    sighting.expiresAt = Math.min(sighting.expiresAt, now + fadeMs);
+    sighting.fading = true;
+  }
+
+  #drop(source: string, key: string, row: Row, stackId: string): void {
+    row.sightings.delete(source);
+    if (row.sightings.size === 0) this.#delete(key, stackId);
   }
 
   #delete(key: string, stackId: string): void {

@@ -1,15 +1,23 @@
 /** The one interface between a transport and the peer table. The table knows nothing of transports, a transport nothing of peers. */
 
-import type { Lifetime } from '../peers/table.ts';
-import type { Identity, StackRecord } from '../record/record.ts';
+import type { Gone, Lifetime } from '../peers/table.ts';
+import type { StackRecord } from '../record/record.ts';
 
 export type SourceEvent =
   /** A stack was seen. Without a lifetime it stays until `remove` or a `snapshot` without it. */
   | { readonly type: 'upsert'; readonly record: StackRecord; readonly lifetime?: Lifetime }
-  /** A stack said goodbye or its entry was deleted; boot and seq, where known, order it against what was seen. */
-  | { readonly type: 'remove'; readonly gone: Identity & Partial<Pick<StackRecord, 'boot' | 'seq'>> }
-  /** All that there is; also says that the source is reachable. */
-  | { readonly type: 'snapshot'; readonly records: readonly StackRecord[]; readonly lifetime?: Lifetime }
+  /**
+   * A stack said goodbye or its entry was deleted; boot and seq, where known, order it against what was seen. With `fadeMs` it stays that much
+   * longer, stale: what looks like an end may be the transport's own trouble.
+   */
+  | { readonly type: 'remove'; readonly gone: Gone; readonly fadeMs?: number }
+  /** All that there is; also says that the source is reachable. `fadeMs` as above, for who is not among them. */
+  | {
+      readonly type: 'snapshot';
+      readonly records: readonly StackRecord[];
+      readonly lifetime?: Lifetime;
+      readonly fadeMs?: number;
+    }
   /**
    * Whether the source works. While it does not, what it saw is stale but stays; unless it is `seeing`: the others are seen as ever, and only
    * this stack's own record cannot be made known. `message` says what is wrong and what mends it.

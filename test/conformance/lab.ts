@@ -52,8 +52,9 @@ export class Stack {
     this.events.push(event);
     const now = performance.now();
     if (event.type === 'upsert') this.#table.upsert(this.source.name, event.record, now, event.lifetime);
-    else if (event.type === 'remove') this.#table.remove(this.source.name, event.gone);
-    else if (event.type === 'snapshot') this.#table.snapshot(this.source.name, event.records, now, event.lifetime);
+    else if (event.type === 'remove') this.#table.remove(this.source.name, event.gone, now, event.fadeMs);
+    else if (event.type === 'snapshot')
+      this.#table.snapshot(this.source.name, event.records, now, event.lifetime, event.fadeMs);
     else if (event.type === 'state') this.#table.setReachable(this.source.name, event.ok || event.seeing === true, now);
   }
 

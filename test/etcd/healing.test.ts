@@ -107,6 +107,39 @@ describe('the watch', () => {
 });
 
 describe('the store', () => {
+  test('that hung for longer than a lease: nobody is missing although every lease is over; who died meanwhile goes', async () => {
+    const own = await EtcdCluster.start(1);
+    const proxy = await TcpProxy.start(own.urls[0]!);
+    try {
+      const config = etcdConfig(own.urls);
+      const [a, b, dies] = [stacks.run(config, 1), stacks.run(config, 2), stacks.run(etcdConfig([proxy.url]), 3)];
+      await sees(a, [b, dies]);
+      await sees(b, [a, dies]);
+      const monitors = [watchForLosses(a, [b, dies]), watchForLosses(b, [a, dies])];
+      own.members[0]!.pause();
+      proxy.cut();
+      await sleep(6000);
+      own.members[0]!.resume();
+      await until(
+        () => a.has(b.record) && a.works === true && b.works === true,
+        10_000,
+        'etcd is back',
+        () => a.events.slice(-4),
+      );
+      for (const monitor of monitors) monitor.stop();
+      assert.deepEqual(
+        monitors.flatMap(({ losses }) => [...losses]),
+        [],
+      );
+      await sees(a, [b]);
+      await sees(b, [a]);
+      await stacks.stop();
+    } finally {
+      proxy.stop();
+      await own.stop();
+    }
+  });
+
   test('with values of other kinds and sizes below the prefix', async () => {
     const own = await EtcdCluster.start(1);
     try {

@@ -11,6 +11,7 @@ const README = 'examples/etcd/README.md';
 const FOLDER = '/root/examples/etcd';
 /** Where the README's etcd runs: the first host. */
 const ETCD_HOST = '10.77.0.1';
+const PASSWORD = 'correct horse';
 
 useLab(2, async () => {
   // What the compose file would build, under the name that Compose gives it; no container here reaches a Debian mirror.
@@ -83,24 +84,19 @@ test('with the role, the user, the password and the certificate that the README 
   await writeInHost(1, `${FOLDER}/tls.yml`, TLS);
   const etcd = `ETCD_HOST=${ETCD_HOST} docker compose -f docker-compose.etcd.yml -f tls.yml`;
   await shell(1, `${etcd} up -d --wait`);
-  const ctl = (words: string) => shell(1, `${etcd} exec -T etcd etcdctl ${words}`);
+  const ctl = (words: string, input = '') => shell(1, `printf '${input}' | ${etcd} exec -T etcd etcdctl ${words}`);
   for (const line of commands(README, 'role')) {
     const words = line.replace(/^etcdctl /, '');
     // It asks twice on a terminal; without one it is told to read the password once.
-    await ctl(words === 'user add docker-router' ? `${words} --interactive=false <<<'correct horse'` : words);
+    await (words === 'user add docker-router' ? ctl(`${words} --interactive=false`, PASSWORD) : ctl(words));
   }
-  for (const words of [
-    "user add --interactive=false root <<<'battery staple'",
-    'user grant-role root root',
-    'auth enable',
-  ]) {
-    await ctl(words);
-  }
+  await ctl('user add root --interactive=false', 'root');
+  for (const words of ['user grant-role root root', 'auth enable']) await ctl(words);
   for (const [host, letter] of [
     [1, 'a'],
     [2, 'b'],
   ] as const) {
-    await writeInHost(host, `${FOLDER}/etcd-password`, 'correct horse\n');
+    await writeInHost(host, `${FOLDER}/etcd-password`, `${PASSWORD}\n`);
     await writeInHost(host, `${FOLDER}/etcd-ca.crt`, readFileSync(authority.ca, 'utf8'));
     const [rights] = commands(README, 'files');
     await shell(host, rights!);

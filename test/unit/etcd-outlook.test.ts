@@ -48,26 +48,26 @@ describe('outlook', () => {
 describe('recollection', () => {
   test('a store that goes on is nothing special', () => {
     const memory = new Recollection();
-    assert.equal(memory.isSetBack('1', 5, 0, 100), false);
-    memory.note(9);
-    assert.equal(memory.isSetBack('1', 9, 10, 100), false);
-    assert.equal(memory.graceOver(1000), false);
+    memory.begin('1', 5, 1000, 100);
+    memory.heard(9, 1010);
+    memory.begin('1', 9, 1060, 100);
+    assert.equal(memory.grace(1060), 0);
   });
 
-  test('a store that went back, or is another one, is read for good after one lease time', () => {
-    for (const [cluster, revision] of [
-      ['1', 8],
-      ['2', 50],
+  test('one that went back, is another one, or was away for half a lease, leaves the others a lease time to come back', () => {
+    for (const [cluster, revision, at] of [
+      ['1', 8, 20],
+      ['2', 50, 20],
+      ['1', 9, 61],
     ] as const) {
       const memory = new Recollection();
-      memory.isSetBack('1', 5, 0, 100);
-      memory.note(9);
-      assert.equal(memory.isSetBack(cluster, revision, 10, 100), true);
-      assert.equal(memory.isSetBack(cluster, revision + 1, 50, 100), true, 'another connection meanwhile');
-      assert.equal(memory.graceOver(109), false);
-      assert.equal(memory.graceOver(110), true);
-      assert.equal(memory.graceOver(111), false);
-      assert.equal(memory.isSetBack(cluster, revision + 1, 112, 100), false);
+      memory.begin('1', 5, 0, 100);
+      memory.heard(9, 10);
+      memory.begin(cluster, revision, at, 100);
+      assert.equal(memory.grace(at), 100);
+      memory.begin(cluster, revision + 1, at + 30, 100);
+      assert.equal(memory.grace(at + 40), 60, 'another connection meanwhile');
+      assert.equal(memory.grace(at + 100), 0);
     }
   });
 });
@@ -77,6 +77,17 @@ describe('timing', () => {
     for (const ttlMs of [5000, 10_000, 30_000, 3_600_000]) {
       const worst = 1.1 * renewInterval(ttlMs) + 2 * answerTimeout(ttlMs) + 2 * backoff(2, ttlMs, 1);
       assert.ok(worst < ttlMs, `${worst} of ${ttlMs}`);
+    }
+  });
+
+  test('a hang that ends a lease is longer than half of it, and every stack has noticed it by then', () => {
+    for (const ttlMs of [5000, 6000, 10_000, 30_000, 3_600_000]) {
+      const oldest = 1.1 * renewInterval(ttlMs);
+      assert.ok(ttlMs - oldest > ttlMs / 2);
+      assert.ok(
+        oldest + answerTimeout(ttlMs) < ttlMs - oldest,
+        'before the first lease can end, every session is over',
+      );
     }
   });
 

@@ -50,6 +50,41 @@ test('a snapshot without a stack does not remove it while another source sees it
   );
 });
 
+test('what a source no longer sees may fade: it stays, stale, for the time given, which nothing prolongs', () => {
+  const table = new PeerTable();
+  table.snapshot('etcd', [record(1), record(2), record(3)], 0);
+  assert.equal(table.remove('etcd', record(1), 100, 50), true);
+  table.setReachable('etcd', false, 110);
+  table.snapshot('etcd', [record(3)], 120, undefined, 50);
+  assert.deepEqual(
+    table.view(120).map(({ record: { stack_id }, stale, seenAt }) => [stack_id, stale, seenAt]),
+    [
+      ['stack-1', true, 100],
+      ['stack-2', true, 110],
+      ['stack-3', false, 120],
+    ],
+  );
+  assert.equal(table.nextDeadline(120), 150);
+  assert.deepEqual(
+    table.expire(150).map(({ stack_id }) => stack_id),
+    ['stack-1'],
+  );
+  assert.equal(table.upsert('etcd', record(2), 160), 'changed', 'it came back');
+  assert.deepEqual([table.view(1e6)[0]?.stale, table.nextDeadline(1e6)], [false, Number.POSITIVE_INFINITY]);
+});
+
+test('what fades gives way to another claim to its id', () => {
+  const table = new PeerTable();
+  table.snapshot('etcd', [record(1)], 0);
+  table.remove('etcd', record(1), 100, 50);
+  const successor = record(2, { stack_id: 'stack-1' });
+  assert.equal(table.upsert('etcd', successor, 110), 'new');
+  assert.deepEqual(
+    table.view(110).map((known) => known.record),
+    [successor],
+  );
+});
+
 test('whatever the sources do, the record shown is the freshest that any of them still holds', () => {
   const step = fc.record({
     source: fc.constantFrom('multicast', 'etcd', 'dns'),
@@ -65,7 +100,7 @@ test('whatever the sources do, the record shown is the freshest that any of them
           table.upsert(source, record(1, { seq }), 0);
           held.set(source, Math.max(seq, held.get(source) ?? 0));
         } else if (act === 'remove') {
-          table.remove(source, record(1, { seq: 99 }));
+          table.remove(source, record(1, { seq: 99 }), 0);
           held.delete(source);
         } else if (act === 'snapshot') {
           table.snapshot(source, [], 0);

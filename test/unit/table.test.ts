@@ -39,8 +39,8 @@ test('a goodbye older than what is known is ignored', () => {
   const table = new PeerTable();
   const { stack_id, instance, boot } = record(1);
   table.upsert('multicast', record(1, { seq: 5 }), 0, LIFE);
-  assert.equal(table.remove('multicast', { stack_id, instance, boot, seq: 4 }), false);
-  assert.equal(table.remove('multicast', { stack_id, instance, boot, seq: 5 }), true);
+  assert.equal(table.remove('multicast', { stack_id, instance, boot, seq: 4 }, 0), false);
+  assert.equal(table.remove('multicast', { stack_id, instance, boot, seq: 5 }, 0), true);
   assert.equal(table.size, 0);
 });
 
@@ -50,7 +50,7 @@ test('of several sources the freshest record wins, and losing one does not remov
   table.upsert('etcd', record(1, { seq: 2, vxlan_port: 4791 }), 0);
   assert.equal(table.view(0)[0]?.record.vxlan_port, 4791);
   assert.equal(table.view(0).length, 1);
-  table.remove('etcd', record(1, { seq: 2 }));
+  table.remove('etcd', record(1, { seq: 2 }), 0);
   assert.equal(table.view(0)[0]?.record.vxlan_port, 4789);
   table.expire(300);
   assert.equal(table.size, 0);
@@ -106,7 +106,7 @@ test('whatever happens, the table shows exactly the stacks that some source stil
           table.upsert(s.source, record(s.n), 0);
           seen.add(s.n);
         } else if (s.do === 'remove') {
-          table.remove(s.source, record(s.n));
+          table.remove(s.source, record(s.n), 0);
           seen.delete(s.n);
         } else {
           table.snapshot(

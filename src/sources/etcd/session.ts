@@ -142,13 +142,9 @@ export class Session {
     this.#view = new View(this.#config.prefix, this.#record, this.#listener.envelope);
     const { records, clusterId } = await this.#everything(this.#view);
     if (this.#over) return;
-    const { revision } = this.#view;
-    if (this.#recollection.isSetBack(clusterId, revision, performance.now(), this.#claim.ttlMs)) {
-      // Restored from a backup, or empty: the others are about to put their records again, so nobody is removed yet.
-      for (const record of records) this.#listener.emit({ type: 'upsert', record });
-      return;
-    }
-    this.#listener.emit({ type: 'snapshot', records });
+    const now = performance.now();
+    this.#recollection.begin(clusterId, this.#view.revision, now, this.#claim.ttlMs);
+    this.#listener.emit({ type: 'snapshot', records, fadeMs: this.#recollection.grace(now) });
   }
 
   /** All keys as they were at one revision, in pages that halve while an answer is too large. Of a page only the records are kept. */
@@ -193,12 +189,16 @@ export class Session {
   }
 
   #take({ revision, events }: Progress): void {
+    const now = performance.now();
     for (const event of events) {
-      for (const told of this.#view.apply(event)) this.#listener.emit(told);
+      const fadeMs = event.type === 'DELETE' ? this.#recollection.grace(now) : 0;
+      for (const told of this.#view.apply(event)) {
+        this.#listener.emit(told.type === 'remove' ? { ...told, fadeMs } : told);
+      }
       if (this.#claim.notice(event, this.#record.stack_id)) void this.#hold().catch(this.#fail);
     }
     this.#view.revision = Math.max(this.#view.revision, revision);
-    this.#recollection.note(this.#view.revision);
+    this.#recollection.heard(this.#view.revision, now);
   }
 
   #renewLater(): void {
@@ -215,8 +215,7 @@ export class Session {
     const revision = await this.#claim.renew(this.client);
     await this.#hold();
     if (this.#over) return;
-    if (this.#recollection.graceOver(performance.now()))
-      throw new EtcdTrouble('watch', 'what was restored is read again');
+    this.#recollection.heard(this.#view.revision, performance.now());
     if (revision !== undefined && revision > this.#view.revision) await this.#audit();
   }
 
