@@ -194,6 +194,22 @@ export class EtcdCluster {
     }
   }
 
+  /** The member that leads, and its id as etcdctl takes it. */
+  async leader(): Promise<{
+    readonly member: EtcdMember;
+    readonly others: readonly { member: EtcdMember; id: string }[];
+  }> {
+    const status = await this.ctl(['endpoint', 'status', '-w', 'simple']);
+    const rows = status
+      .trim()
+      .split('\n')
+      .map((line) => line.split(', '));
+    const all = this.members.map((member) => ({ member, row: rows.find((row) => row[0] === member.url)! }));
+    const leading = all.find(({ row }) => row[4] === 'true')!;
+    const others = all.filter((each) => each !== leading).map(({ member, row }) => ({ member, id: row[1]! }));
+    return { member: leading.member, others };
+  }
+
   /** Runs etcdctl. @throws with its message when it fails. */
   async ctl(args: readonly string[], how: CtlOptions = {}): Promise<string> {
     const { tls } = this.#options;
