@@ -20,7 +20,7 @@ const README = 'examples/etcd/README.md';
 const FOLDER = '/root/examples/etcd';
 /** Where the README's etcd runs: the first host. */
 const ETCD_HOST = '10.77.0.1';
-const PASSWORD = 'correct horse';
+const PASSWORD = 'correct-horse';
 
 useLab(2, async () => {
   // What the compose file would build, under the name that Compose gives it; no container here reaches a Debian mirror.
