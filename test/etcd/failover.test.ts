@@ -74,14 +74,16 @@ test('a member is killed, and comes back', async () => {
   assert.deepEqual(all.flatMap(troubles), [], 'with two of three members nothing is wrong');
 });
 
-test('a member hangs, and goes on', async () => {
+test('the leader hangs, and goes on', async () => {
   const all = await withoutLoss(async (all) => {
-    cluster.members[1]!.pause();
+    // The leader: when it goes on it takes all leases for over, and some versions of etcd let it end them.
+    const { member } = await cluster.leader();
+    member.pause();
     // Longer than the lease: whoever stays with the member that hangs loses its key.
     await sleep(9000);
     changeAll(all, 6002);
     await everyoneSeesEveryone(all);
-    cluster.members[1]!.resume();
+    member.resume();
     await sleep(2000);
   });
   assert.deepEqual(all.flatMap(troubles), []);

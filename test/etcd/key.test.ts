@@ -79,14 +79,17 @@ describe('the key', () => {
   test('comes back when an operator deletes it, and when its lease is revoked', async () => {
     const [a, b] = [stacks.run(etcdConfig(cluster.urls), 1), stacks.run(etcdConfig(cluster.urls), 2)];
     await sees(b, [a]);
+    const monitor = watchForLosses(b, [a]);
     for (const harm of ['deleted', 'revoked'] as const) {
       const seen = b.events.length;
       if (harm === 'deleted') await cluster.ctl(['del', keyOf(1)]);
       else await cluster.ctl(['lease', 'revoke', (await rowsOf(keyOf(1)))[0]!.lease!]);
-      const gone = () => b.events.slice(seen).some(({ type }) => type === 'remove');
+      const gone = () => b.events.slice(seen).some((event) => event.type === 'remove' && event.fadeMs);
       await until(gone, 5000, `${harm}: the others are told`, () => b.events.slice(seen));
       await sees(b, [a]);
     }
+    monitor.stop();
+    assert.deepEqual([...monitor.losses], [], 'and nobody lost it meanwhile');
     assert.deepEqual(troubles(a), []);
   });
 

@@ -166,7 +166,7 @@ const etcdAnswer: Target = {
     ];
     const events = kvs.flatMap((kv) => view.put(kv));
     if (watch.ok && 'result' in watch.value)
-      events.push(...watch.value.result.events.flatMap((event) => view.apply(event)));
+      events.push(...watch.value.result.events.flatMap((event) => view.apply(event, 1000)));
     for (const event of events) {
       if (event.type === 'upsert') checkRecord(event.record);
       else if (event.type === 'dropped') checkWords(event.message);

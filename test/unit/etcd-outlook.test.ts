@@ -111,6 +111,7 @@ describe('trouble', () => {
     assert.equal(kinds('etcdserver: no leader'), 'no leader');
     assert.equal(kinds('etcdserver: mvcc: database space exceeded'), 'full');
     assert.equal(kinds('etcdserver: mvcc: required revision has been compacted'), 'watch');
+    assert.deepEqual([refusal(503, undefined).kind, refusal(500, undefined).kind], ['busy', 'refused']);
     assert.equal(kinds('anything else'), 'refused');
     for (const [code, message] of [
       [14, 'etcdserver: server stopped'],

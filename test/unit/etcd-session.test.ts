@@ -6,7 +6,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import type { EtcdConfig } from '../../src/config/etcd-config.ts';
 import type { StackRecord } from '../../src/record/record.ts';
 import { EtcdSource } from '../../src/sources/etcd/etcd.ts';
-import { encode, recordKey } from '../../src/sources/etcd/keys.ts';
+import { decode, encode, recordKey } from '../../src/sources/etcd/keys.ts';
 import type { SourceEvent } from '../../src/sources/source.ts';
 import { record } from '../support/records.ts';
 
@@ -269,6 +269,18 @@ test('a right to write that is taken away later makes nobody stale either', asyn
   await until(() => failing().length === 1, 'the state says so');
   assert.ok(isSeeing(/may not write below/));
   assert.equal(gateway.watches.length, 1, 'the watch goes on');
+});
+
+test('a clean stop says that nothing is to be reached any more, and then ends the lease', async () => {
+  start();
+  await works();
+  const seen = gateway.asked.length;
+  await source.stop();
+  const [put, revoke, ...more] = gateway.asked.slice(seen);
+  assert.deepEqual([put?.path, revoke?.path, more.length], ['/v3/kv/txn', '/v3/lease/revoke', 0]);
+  const [{ request_put }] = put!.body.success as [{ request_put: { value: string } }];
+  const { subnets, gateway_ip, seq } = JSON.parse(decode(request_put.value)) as StackRecord;
+  assert.deepEqual([subnets, gateway_ip, seq], [[], undefined, record(1).seq + 1]);
 });
 
 test('a stop while etcd says nothing takes well under a second', async () => {

@@ -65,8 +65,8 @@ describe('view', () => {
     assert.deepEqual(view.put(of(record(1))), [{ type: 'upsert', record: record(1) }]);
     assert.deepEqual(view.put(of(record(1, { seq: 2 }))), [{ type: 'upsert', record: record(1, { seq: 2 }) }]);
     const { stack_id, instance } = record(1);
-    assert.deepEqual(view.delete(of(record(1))), [{ type: 'remove', gone: { stack_id, instance } }]);
-    assert.deepEqual(view.delete(of(record(1))), []);
+    assert.deepEqual(view.delete(of(record(1)), 0), [{ type: 'remove', gone: { stack_id, instance } }]);
+    assert.deepEqual(view.delete(of(record(1)), 0), []);
     assert.ok(view.isWhole(0));
   });
 
@@ -76,6 +76,16 @@ describe('view', () => {
       view.put({ key: Buffer.from(bytes).toString('base64'), value: '' });
     }
     assert.ok(view.isWhole(2));
+  });
+
+  test('who goes without a goodbye stays for a while, and who had no networks left does not', () => {
+    const view = new View(P, own);
+    const { stack_id, instance } = record(1);
+    view.put(of(record(1)));
+    assert.deepEqual(view.delete(of(record(1)), 50), [{ type: 'remove', gone: { stack_id, instance }, fadeMs: 50 }]);
+    view.put(of(record(1)));
+    view.put(of(record(1, { subnets: [], seq: 2 })));
+    assert.deepEqual(view.delete(of(record(1)), 50), [{ type: 'remove', gone: { stack_id, instance } }]);
   });
 
   test('another instance at a key replaces the one before', () => {
@@ -96,7 +106,7 @@ describe('view', () => {
     assert.deepEqual(view.put(of(own)), [
       { type: 'remove', gone: { stack_id: own.stack_id, instance: rival.instance } },
     ]);
-    assert.deepEqual(view.delete(of(own)), []);
+    assert.deepEqual(view.delete(of(own), 0), []);
   });
 
   test('what is not ours is dropped by name; the record that was there before stays until the key goes', () => {
@@ -116,8 +126,8 @@ describe('view', () => {
       assert.deepEqual([event?.type, event?.type === 'dropped' && event.kind, more.length], ['dropped', kind, 0]);
       assert.ok(event?.type === 'dropped' && event.message.length < 400);
     }
-    assert.equal(view.delete(kv(key, ''))[0]?.type, 'remove');
-    assert.deepEqual(view.delete(kv(`${P}/x`, '')), []);
+    assert.equal(view.delete(kv(key, ''), 0)[0]?.type, 'remove');
+    assert.deepEqual(view.delete(kv(`${P}/x`, ''), 0), []);
   });
 
   test('whatever bytes the keys and values hold, it throws nothing and tells of no stack but valid ones', () => {
@@ -126,7 +136,7 @@ describe('view', () => {
       fc.property(fc.array(fc.tuple(text, text, fc.boolean())), (rows) => {
         const view = new View(P, own);
         for (const [key, value, put] of rows) {
-          for (const event of put ? view.put(kv(key, value)) : view.delete(kv(key, ''))) {
+          for (const event of put ? view.put(kv(key, value)) : view.delete(kv(key, ''), 0)) {
             assert.equal(event.type, 'dropped');
           }
         }

@@ -116,6 +116,16 @@ export class Claim {
     return `the key ${key} is changed by something else all the time`;
   }
 
+  /**
+   * Says that this stack's networks are to be reached no longer, so that the end of the key, which follows, is not taken for a lease that etcd
+   * ended by mistake. @throws EtcdTrouble
+   */
+  async leave(client: EtcdClient, record: StackRecord): Promise<void> {
+    if (this.#held === undefined) return;
+    const { gateway_ip: _gateway, vtep_mac: _mac, vxlan_port: _port, public_keys: _keys, ...bare } = record;
+    await this.hold(client, { ...bare, subnets: [], seq: record.seq + 1 });
+  }
+
   /** One transaction: puts the record, or learns what is there. Returns why the key is another stack's. */
   async #attempt(client: EtcdClient, key: string, record: StackRecord, text: string): Promise<string | undefined> {
     await this.#ensureLease(client);

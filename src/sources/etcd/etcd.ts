@@ -10,7 +10,7 @@ import { EtcdClient } from './client.ts';
 import { Outlook } from './outlook.ts';
 import { Recollection } from './recollection.ts';
 import { Session } from './session.ts';
-import { backoff, SETTLED_MS, STOP_PENDING_MS, STOP_REVOKE_MS } from './timing.ts';
+import { backoff, SETTLED_MS, STOP_GOODBYE_MS, STOP_PENDING_MS, STOP_REVOKE_MS } from './timing.ts';
 import { EtcdTrouble } from './trouble.ts';
 
 export class EtcdSource implements Source {
@@ -68,6 +68,10 @@ export class EtcdSource implements Source {
       return client;
     };
     const client = session ? Promise.resolve(session.client) : open();
+    await atMost(
+      STOP_GOODBYE_MS,
+      client.then((it) => this.#claim.leave(it, this.#record!)),
+    );
     await atMost(
       STOP_REVOKE_MS,
       client.then((it) => this.#claim.revoke(it, STOP_REVOKE_MS)),

@@ -8,7 +8,7 @@ import type { EtcdClient, Progress } from './client.ts';
 import type { Stream } from './gateway.ts';
 import { after } from './keys.ts';
 import type { Recollection } from './recollection.ts';
-import { renewInterval, WATCH_LAG_MS } from './timing.ts';
+import { doubt, renewInterval, WATCH_LAG_MS } from './timing.ts';
 import { EtcdTrouble } from './trouble.ts';
 import { MAX_KEYS, View } from './view.ts';
 
@@ -144,7 +144,12 @@ export class Session {
     if (this.#over) return;
     const now = performance.now();
     this.#recollection.begin(clusterId, this.#view.revision, now, this.#claim.ttlMs);
-    this.#listener.emit({ type: 'snapshot', records, fadeMs: this.#recollection.grace(now) });
+    this.#listener.emit({ type: 'snapshot', records, fadeMs: this.#fadeMs(now) });
+  }
+
+  /** How long a stack stays that is absent without having said goodbye. */
+  #fadeMs(now: number): number {
+    return Math.max(doubt(this.#claim.ttlMs), this.#recollection.grace(now));
   }
 
   /** All keys as they were at one revision, in pages that halve while an answer is too large. Of a page only the records are kept. */
@@ -191,10 +196,7 @@ export class Session {
   #take({ revision, events }: Progress): void {
     const now = performance.now();
     for (const event of events) {
-      const fadeMs = event.type === 'DELETE' ? this.#recollection.grace(now) : 0;
-      for (const told of this.#view.apply(event)) {
-        this.#listener.emit(told.type === 'remove' ? { ...told, fadeMs } : told);
-      }
+      for (const told of this.#view.apply(event, this.#fadeMs(now))) this.#listener.emit(told);
       if (this.#claim.notice(event, this.#record.stack_id)) void this.#hold().catch(this.#fail);
     }
     this.#view.revision = Math.max(this.#view.revision, revision);

@@ -26,6 +26,15 @@ export function backoff(failures: number, ttlMs: number, random: number): number
 export const SETTLED_MS = 5000;
 /** An event may be this much slower than the answer that shows it must be there; after it the watch counts as dead. */
 export const WATCH_LAG_MS = 2000;
-/** At stop: for what is under way, and then for taking the lease back. Together well under the 900 ms that the daemon has. */
-export const STOP_PENDING_MS = 250;
-export const STOP_REVOKE_MS = 400;
+/** At stop: for what is under way, for the goodbye, and for taking the lease back. Together well under the 900 ms that the daemon has. */
+export const STOP_PENDING_MS = 200;
+export const STOP_GOODBYE_MS = 200;
+export const STOP_REVOKE_MS = 300;
+
+/**
+ * How long a stack stays whose key went without a goodbye. A lease can end although its stack lives: a leader that hung and was replaced ends
+ * leases when it goes on (etcd issue 15247). The owner sees that on its watch, and is back within a few round trips.
+ */
+export function doubt(ttlMs: number): number {
+  return Math.min(5000, ttlMs / 3);
+}

@@ -45,6 +45,8 @@ const UNIMPLEMENTED = 12;
 
 /** What etcd says of itself alone, for as long as it lasts: `server stopped`, `too many requests`, `not supported for learner`. */
 const PASSING: ReadonlySet<number> = new Set([DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE]);
+/** The same of the gateway while it has no connection to its own member, and of a proxy in front (RFC 9110 section 15.6). */
+const PASSING_HTTP: ReadonlySet<number> = new Set([502, 503, 504]);
 
 const GATEWAY_CUT_OFF =
   "etcd's JSON gateway cannot reach its own member; with --client-cert-auth the member's certificate must be fit for a client, too (extendedKeyUsage clientAuth)";
@@ -76,8 +78,8 @@ export function refusal(httpStatus: number, body: Refusal | undefined): EtcdTrou
   }
   if (body?.code === RESOURCE_EXHAUSTED && /larger than max/.test(text))
     return new EtcdTrouble('too large', quote(text));
-  if (body?.code !== undefined && PASSING.has(body.code))
-    return new EtcdTrouble('busy', `this member cannot answer now: ${quote(text)}`);
+  if (PASSING.has(body?.code ?? 0) || PASSING_HTTP.has(httpStatus))
+    return new EtcdTrouble('busy', `this member cannot answer now: ${quote(text) || `HTTP status ${httpStatus}`}`);
   if (httpStatus === 404 || body?.code === UNIMPLEMENTED) {
     const mend = 'etcd 3.4 or later is needed, with --enable-grpc-gateway=true';
     return new EtcdTrouble('protocol', `answers without etcd's JSON gateway (/v3); ${mend}`);

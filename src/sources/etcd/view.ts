@@ -34,19 +34,27 @@ export function readEntry(prefix: string, kv: Pick<KeyValue, 'key' | 'value'>, e
   return { ok: true, key, record: parsed.value };
 }
 
+const holder = ({ instance, subnets }: StackRecord): Holder => ({ instance, routed: subnets.length > 0 });
+
 const dropped = ({ key, kind, error }: Extract<Entry, { ok: false }>): SourceEvent => ({
   type: 'dropped',
   kind,
   message: `at ${JSON.stringify(key.slice(0, 120))}: ${error}`,
 });
 
+/** Who holds a key, and whether anything is routed to it. */
+interface Holder {
+  readonly instance: string;
+  readonly routed: boolean;
+}
+
 /** A new one for every snapshot. */
 export class View {
   readonly #prefix: string;
   readonly #own: Identity;
   readonly #envelope: Envelope | undefined;
-  /** Key as etcd has it (base64: two keys that are no UTF-8 stay two) -> instance of its last good record; empty where there was none. */
-  readonly #instances = new Map<string, string>();
+  /** Key as etcd has it (base64: two keys that are no UTF-8 stay two) -> its last good record's; undefined where there was none. */
+  readonly #holders = new Map<string, Holder | undefined>();
   /** All changes up to this revision of the store are in. */
   revision = 0;
 
@@ -58,37 +66,39 @@ export class View {
 
   /** Whether it holds as many keys as etcd says that there are. */
   isWhole(count: number): boolean {
-    return this.#instances.size === Math.min(count, MAX_KEYS);
+    return this.#holders.size === Math.min(count, MAX_KEYS);
   }
 
   put(kv: Pick<KeyValue, 'key' | 'value'>): SourceEvent[] {
     const entry = readEntry(this.#prefix, kv, this.#envelope);
-    const before = this.#instances.get(kv.key);
-    if (before === undefined && this.#instances.size >= MAX_KEYS) {
+    const before = this.#holders.get(kv.key);
+    if (!this.#holders.has(kv.key) && this.#holders.size >= MAX_KEYS) {
       return [{ type: 'dropped', kind: 'too many keys', message: `below the prefix: more than ${MAX_KEYS}` }];
     }
     // What was good before stays: the owner of the key heals it, or its lease removes it.
-    this.#instances.set(kv.key, entry.ok ? entry.record.instance : (before ?? ''));
+    this.#holders.set(kv.key, entry.ok ? holder(entry.record) : before);
     if (!entry.ok) return entry.kind === OWN_RECORD ? [] : [dropped(entry)];
     const { record } = entry;
-    const gone = before !== record.instance ? this.#goneAt(entry.key, before) : [];
+    const gone = before?.instance !== record.instance ? this.#goneAt(entry.key, before) : [];
     return this.#isOwn(record) ? gone : [...gone, { type: 'upsert', record }];
   }
 
-  delete(kv: Pick<KeyValue, 'key'>): SourceEvent[] {
-    const before = this.#instances.get(kv.key);
-    this.#instances.delete(kv.key);
-    return this.#goneAt(decode(kv.key), before);
+  /** A stack that still had networks did not say goodbye (`Claim.leave`), and stays for `fadeMs`. */
+  delete(kv: Pick<KeyValue, 'key'>, fadeMs: number): SourceEvent[] {
+    const before = this.#holders.get(kv.key);
+    this.#holders.delete(kv.key);
+    return this.#goneAt(decode(kv.key), before, before?.routed ? fadeMs : 0);
   }
 
-  apply({ type, kv }: WatchEvent): SourceEvent[] {
-    return type === 'DELETE' ? this.delete(kv) : this.put(kv);
+  apply({ type, kv }: WatchEvent, fadeMs: number): SourceEvent[] {
+    return type === 'DELETE' ? this.delete(kv, fadeMs) : this.put(kv);
   }
 
-  #goneAt(key: string, instance: string | undefined): SourceEvent[] {
+  #goneAt(key: string, before: Holder | undefined, fadeMs = 0): SourceEvent[] {
     const stack_id = stackIdOf(this.#prefix, key);
-    if (!instance || stack_id === undefined || this.#isOwn({ stack_id, instance })) return [];
-    return [{ type: 'remove', gone: { stack_id, instance } }];
+    if (before === undefined || stack_id === undefined) return [];
+    const gone = { stack_id, instance: before.instance };
+    return this.#isOwn(gone) ? [] : [{ type: 'remove', gone, ...(fadeMs > 0 && { fadeMs }) }];
   }
 
   #isOwn({ stack_id, instance }: Identity): boolean {
