@@ -11,6 +11,8 @@ export type NftElements = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** `BASE : NEXT HOP` of the subnets with this prefix length. */
 export const nexthopsOf = (length: number) => `nexthops_${length}`;
+/** The same bases as a set: before Linux 6.3 a map cannot be asked whether it has a key. */
+export const subnetsOf = (length: number) => `subnets_${length}`;
 /** `VTEP MAC . BASE`: which inner source addresses may come from which VTEP. */
 export const sourcesOf = (length: number) => `sources_${length}`;
 
@@ -32,6 +34,7 @@ class ElementSets {
     this.#lengths.add(length);
     this.#set(nexthopsOf(length)).add(`${base} : ${nexthop}`);
     this.#set(sourcesOf(length)).add(`${mac} . ${base}`);
+    this.#set(subnetsOf(length)).add(base!);
   }
 
   get lengths(): number[] {

@@ -6,7 +6,7 @@
 import { NFT_TABLE, OWN_DEVICES, OWN_PATH, VXLAN_DEVICE } from '../kernel/owned.ts';
 import { hash64 } from '../net/hash.ts';
 import { formatPrefix, maskOf, type Prefix } from '../net/ipv4.ts';
-import { type NftElements, nexthopsOf, sourcesOf } from './overlay.ts';
+import { type NftElements, nexthopsOf, sourcesOf, subnetsOf } from './overlay.ts';
 
 export interface RulesetInput {
   /** Interfaces whose containers have this router as their gateway, or all when the user routes by hand. */
@@ -42,6 +42,7 @@ function setsOf(lengths: readonly number[]): Table['sets'] {
   return lengths.flatMap((length) => [
     { name: nexthopsOf(length), declaration: `map ${nexthopsOf(length)} { type ipv4_addr : ipv4_addr; }` },
     { name: sourcesOf(length), declaration: `set ${sourcesOf(length)} { type ether_addr . ipv4_addr; counter; }` },
+    { name: subnetsOf(length), declaration: `set ${subnetsOf(length)} { type ipv4_addr; }` },
   ]);
 }
 
@@ -72,7 +73,7 @@ function ownChain(lengths: readonly number[]): Chain {
     hook: `type filter hook ingress device "${OWN_DEVICES.back}" priority filter; policy drop;`,
     rules: lengths.map((length) => {
       const key = `ip daddr & ${maskOf(length)}`;
-      return `${key} @${nexthopsOf(length)} meta mark set 0 fwd ip to ${key} map @${nexthopsOf(length)} device "${VXLAN_DEVICE}"`;
+      return `${key} @${subnetsOf(length)} meta mark set 0 fwd ip to ${key} map @${nexthopsOf(length)} device "${VXLAN_DEVICE}"`;
     }),
   };
 }
@@ -97,7 +98,7 @@ function entryChain({ name, prefix }: RulesetInput['stack'][number], index: numb
     name: `from_stack_${index}`,
     hook: `type filter hook ingress device "${name}" priority filter; policy accept;`,
     rules: lengths.map(
-      (length) => `${sent} ip daddr & ${maskOf(length)} @${nexthopsOf(length)} goto ${toOverlayChain(length)}`,
+      (length) => `${sent} ip daddr & ${maskOf(length)} @${subnetsOf(length)} goto ${toOverlayChain(length)}`,
     ),
   };
 }

@@ -97,8 +97,10 @@ delete table netdev docker_router
 table netdev docker_router {
   map nexthops_16 { type ipv4_addr : ipv4_addr; }
   set sources_16 { type ether_addr . ipv4_addr; counter; }
+  set subnets_16 { type ipv4_addr; }
   map nexthops_24 { type ipv4_addr : ipv4_addr; }
   set sources_24 { type ether_addr . ipv4_addr; counter; }
+  set subnets_24 { type ipv4_addr; }
   chain to_overlay_16 {
     tcp flags & (syn | rst) == syn tcp option maxseg size set 1410
     ip frag-off & 0x3fff != 0 accept
@@ -118,8 +120,8 @@ table netdev docker_router {
   }
   chain from_stack_0 {
     type filter hook ingress device "eth0" priority filter; policy accept;
-    meta pkttype host ip saddr 172.30.0.0/24 ip daddr & 255.255.0.0 @nexthops_16 goto to_overlay_16
-    meta pkttype host ip saddr 172.30.0.0/24 ip daddr & 255.255.255.0 @nexthops_24 goto to_overlay_24
+    meta pkttype host ip saddr 172.30.0.0/24 ip daddr & 255.255.0.0 @subnets_16 goto to_overlay_16
+    meta pkttype host ip saddr 172.30.0.0/24 ip daddr & 255.255.255.0 @subnets_24 goto to_overlay_24
   }
   chain from_overlay {
     type filter hook ingress device "vxlan0" priority filter; policy drop;
@@ -128,8 +130,8 @@ table netdev docker_router {
   }
   chain from_self {
     type filter hook ingress device "self1" priority filter; policy drop;
-    ip daddr & 255.255.0.0 @nexthops_16 meta mark set 0 fwd ip to ip daddr & 255.255.0.0 map @nexthops_16 device "vxlan0"
-    ip daddr & 255.255.255.0 @nexthops_24 meta mark set 0 fwd ip to ip daddr & 255.255.255.0 map @nexthops_24 device "vxlan0"
+    ip daddr & 255.255.0.0 @subnets_16 meta mark set 0 fwd ip to ip daddr & 255.255.0.0 map @nexthops_16 device "vxlan0"
+    ip daddr & 255.255.255.0 @subnets_24 meta mark set 0 fwd ip to ip daddr & 255.255.255.0 map @nexthops_24 device "vxlan0"
   }
 }
 add table ip docker_router

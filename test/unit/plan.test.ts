@@ -25,7 +25,7 @@ test('a settled kernel needs nothing', () => {
   assert.ok(isEmpty(plan([record(2), record(3)], after([record(2), record(3)]))));
 });
 
-test('one more peer is five lines, in an order in which no packet is lost', () => {
+test('one more peer is a handful of lines, in an order in which no packet is lost', () => {
   const mac = record(3).vtep_mac;
   assert.equal(
     planText(plan([record(2), record(3)], after([record(2)]))),
@@ -34,7 +34,8 @@ bridge fdb append 00:00:00:00:00:00 dev vxlan0 dst 192.168.0.3 port 4789 self pe
 ip neigh replace 10.100.3.2 lladdr ${mac} dev vxlan0 nud permanent
 ip route add 10.100.3.0/24 via 10.100.3.2 dev vxlan0 onlink proto 157 metric 25604
 nft add element netdev docker_router nexthops_24 { 10.100.3.0 : 10.100.3.2 }
-nft add element netdev docker_router sources_24 { ${mac} . 10.100.3.0 }`,
+nft add element netdev docker_router sources_24 { ${mac} . 10.100.3.0 }
+nft add element netdev docker_router subnets_24 { 10.100.3.0 }`,
   );
 });
 
@@ -60,6 +61,7 @@ test('a peer that left is undone, routes first', () => {
     planText(plan([record(2)], after([record(2), record(3)]))),
     `nft delete element netdev docker_router nexthops_24 { 10.100.3.0 }
 nft delete element netdev docker_router sources_24 { ${mac} . 10.100.3.0 }
+nft delete element netdev docker_router subnets_24 { 10.100.3.0 }
 ip route del 10.100.3.0/24 dev vxlan0 proto 157
 ip neigh del 10.100.3.2 dev vxlan0
 bridge fdb del ${mac} dev vxlan0 dst 192.168.0.3 port 4789 self permanent
