@@ -3,7 +3,7 @@
 import type { NftElements, Overlay } from '../desired/overlay.ts';
 import { ownPathPlan } from '../desired/own-path.ts';
 import { elementLines, replaceTable, ruleMark, type Table } from '../desired/ruleset.ts';
-import type { NftState, Observed, OverlayTables } from '../kernel/observed.ts';
+import type { NftState, Observed, OverlayTables, Route } from '../kernel/observed.ts';
 import { ROUTE_PROTOCOL, VXLAN_DEVICE } from '../kernel/owned.ts';
 import { parsePrefix } from '../net/ipv4.ts';
 
@@ -84,6 +84,18 @@ function routePlan(want: OverlayTables, have: OverlayTables): Pick<Plan, 'ipAdd'
   };
 }
 
+/** Routes with our mark to a peer's subnet that do not go into the overlay: somebody altered one, and `add` would meet it there. */
+function strayPlan(want: OverlayTables, routes: readonly Route[]): string[] {
+  const strays = routes.filter(
+    ({ destination, device, protocol }) =>
+      protocol === String(ROUTE_PROTOCOL) && device !== VXLAN_DEVICE && want.routes.has(destination),
+  );
+  return strays.map(
+    ({ destination, device, metric }) =>
+      `route del ${destination}${device === undefined ? '' : ` dev ${device}`} proto ${ROUTE_PROTOCOL} metric ${metric}`,
+  );
+}
+
 /**
  * A metric for each subnet, 1 to 65536: which one does not matter, that they differ does. The kernel keeps routes by protocol, device and
  * metric in a hash table, so with one metric for all it walks through every one of them for each that is added (docs/decisions/0006).
@@ -140,7 +152,8 @@ export function makePlan(desired: Desired, observed: Observed): Plan {
   if (!device) return { bridgeAdd: [], ipAdd: [], nft, ipDelete: [], bridgeDelete: [] };
   const routes = routePlan(overlay.tables, observed.overlay);
   const own = ownMtu === undefined ? [] : ownPathPlan(ownMtu, observed);
-  return { ...fdbPlan(overlay.tables, observed.overlay), ...routes, ipAdd: [...routes.ipAdd, ...own], nft };
+  const ipAdd = [...strayPlan(overlay.tables, observed.routes), ...routes.ipAdd, ...own];
+  return { ...fdbPlan(overlay.tables, observed.overlay), ...routes, ipAdd, nft };
 }
 
 /** For golden tests and debug logs: what would be run, as text. */

@@ -71,6 +71,7 @@ test('entries deleted or altered by hand are repaired, nothing else is rewritten
     () => bridge(`fdb replace ${mac} dev vxlan0 dst 192.168.9.9 port 4789 self permanent`),
     () => bridge('fdb del 00:00:00:00:00:00 dev vxlan0 dst 192.168.0.2'),
     () => ip('route change 10.100.2.0/24 via 10.100.3.2 dev vxlan0 onlink proto 157 metric 25603'),
+    () => ip('route replace 10.100.2.0/24 via 172.30.0.1 dev eth0 proto 157 metric 25603'),
     () => runOk(['nft', 'delete', 'element', 'netdev', 'docker_router', 'sources_24', `{ ${mac} . 10.100.2.0 }`]),
     () => runOk(['nft', 'flush', 'chain', 'netdev', 'docker_router', 'from_overlay']),
     () => runOk(['nft', 'delete', 'table', 'ip', 'docker_router']),
