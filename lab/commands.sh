@@ -2,28 +2,31 @@
 # The commands that concern the whole lab: up, down, status. Sourced, never run.
 
 lab_up() {
-  local count=2 bridge_nf=${LAB_BRIDGE_NF:-0} start=$SECONDS
+  local count=2 bridge_nf=${LAB_BRIDGE_NF:-0} suite=$DEBIAN_SUITE start=$SECONDS
   while (($#)); do
     case $1 in
       --bridge-nf) bridge_nf=${2:-} && shift ;;
       --bridge-nf=*) bridge_nf=${1#*=} ;;
+      --suite) suite=${2:-} && shift ;;
       *) count=$1 ;;
     esac
     shift
   done
   [[ $count =~ ^[1-9][0-9]{0,2}$ && $count -le $MAX_HOSTS ]] || die "up N: '$count' is no number from 1 to $MAX_HOSTS"
   [[ $bridge_nf == [01] ]] || die "--bridge-nf is 0 or 1, not '$bridge_nf'"
+  [[ $suite == trixie || $suite == bookworm ]] || die "--suite is trixie or bookworm, not '$suite'"
   install_missing_tools
   lock_lab
   remove_lab
   trap give_up EXIT
   trap 'exit 130' INT TERM
-  ensure_rootfs &
+  ensure_rootfs "$suite" &
   wait $! # a trap interrupts this, but not a command in the foreground
   load_kernel_modules
   mkdir -p "$STATE" "$DISKS"
   echo "$count" >"$STATE/hosts"
   echo "$bridge_nf" >"$STATE/bridge-nf"
+  echo "$suite" >"$STATE/suite"
   boot_all "$count"
   trap - EXIT INT TERM
   say "lab '$LAB' is up after $((SECONDS - start)) s: $count hosts, bridge-nf-call-iptables=$bridge_nf"

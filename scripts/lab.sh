@@ -11,7 +11,9 @@ done
 usage() {
   cat <<'USAGE'
 Usage: scripts/lab.sh COMMAND
-  up [N] [--bridge-nf 0|1]  N hosts (default 2), each with its own running Docker Engine; ends a previous lab first
+  up [N] [--bridge-nf 0|1] [--suite trixie|bookworm]
+                            N hosts (default 2), each with its own running Docker Engine; ends a previous lab first.
+                            trixie: Debian 13 and Engine 26.1; bookworm: Debian 12 and Engine 20.10
   load                      builds the project's images and loads them into every host
   in I COMMAND...           runs COMMAND inside host I (the first is 1)
   outside COMMAND...        runs COMMAND outside the hosts, at 10.77.0.254 and 10.99.0.1

@@ -21,12 +21,16 @@ async function labScript(...args: string[]): Promise<void> {
 
 /**
  * Registers hooks that boot the lab with all images before the file's tests, run `prepare` in it, and end it afterwards.
- * One hook for both: Node 20 starts all hooks of a file at once. LAB_KEEP=1 uses a lab that is up, and leaves it.
+ * `options` are those of `lab.sh up`. One hook for both: Node 20 starts all hooks of a file at once. LAB_KEEP=1 uses a lab that is up, and leaves it.
  */
-export function useLab(hosts: number, prepare: () => Promise<unknown> = async () => undefined): void {
+export function useLab(
+  hosts: number,
+  prepare: () => Promise<unknown> = async () => undefined,
+  options: readonly string[] = [],
+): void {
   before(
     async () => {
-      await boot(hosts);
+      await boot(hosts, options);
       await prepare();
     },
     { timeout: 900_000 },
@@ -36,10 +40,10 @@ export function useLab(hosts: number, prepare: () => Promise<unknown> = async ()
   });
 }
 
-async function boot(hosts: number): Promise<void> {
+async function boot(hosts: number, options: readonly string[]): Promise<void> {
   const inspect = [LAB, 'in', String(hosts), 'docker', 'image', 'inspect', 'docker-router-service'] as const;
   if (process.env.LAB_KEEP === '1' && (await run([...inspect])).code === 0) return;
-  await labScript('up', String(hosts));
+  await labScript('up', String(hosts), ...options);
   await labScript('load');
   await Promise.all(
     hostNumbers(hosts).map((host) => ok(host, 'docker', 'build', '-q', '-t', 'docker-router-service', SERVICE)),
