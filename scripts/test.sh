@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What a run without arguments does: two lanes side by side, each one level after the other, since levels of one lane share parts of the machine.
-LANE_1=(unit kernel fuzz sources engines)
+LANE_1=(unit kernel fuzz sources engines kernels)
 LANE_2=(lab contexts examples)
 # Only when named: these want the machine for themselves.
 EXTRA=(bench long)
@@ -16,6 +16,7 @@ Usage: scripts/test.sh [LEVEL...]
   unit      pure parts, with property tests; types and style (no root)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
+  kernels   the daemons on Debian's stock kernels 6.1 and 6.12, in QEMU (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
   engines   the same of Serf, and failures of all three engines at length (root)
   lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
@@ -78,6 +79,7 @@ run_tests() {
 level_unit() { npm run -s check && run_tests unit 2 test/unit test/images; }
 level_kernel() { run_tests kernel 1 test/kernel; }
 level_fuzz() { run_tests fuzz 1 test/fuzz; }
+level_kernels() { run_tests kernels 1 test/kernels; }
 level_sources() { run_tests sources 1 test/conformance/{multicast,etcd,dns}.test.ts; }
 # First, and one after the other, what states how soon something must happen; the rest mostly waits.
 level_engines() {

@@ -13,7 +13,8 @@ import { isRunning, launch, type Tracked } from './processes.ts';
 
 /** Where the probe's servers listen: free in any container that is not itself a Docker Router quickstart. */
 export const PROBE_PORT = 7080;
-const LISTEN_MS = 15_000;
+/** Generous: one that ends is noticed at once, and an emulated or busy processor takes its time. */
+const LISTEN_MS = 60_000;
 const POLL_MS = 20;
 /** The client gives up by itself after a few seconds; this is for one that hangs. */
 const MEASURE_MS = 60_000;
