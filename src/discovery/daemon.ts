@@ -8,19 +8,21 @@ import { HealthFile } from '../process/health.ts';
 import { type Logger, LogLimiter } from '../process/log.ts';
 import { parseJson, type StackRecord, samePlane } from '../record/record.ts';
 import type { Source, SourceEvent } from '../sources/source.ts';
-import { readCapped, removeLeftovers, writeAtomic } from '../state/atomic-file.ts';
+import { readCapped, removeLeftovers } from '../state/atomic-file.ts';
 import {
   type DiscoveryFile,
   DiscoveryFileSchema,
   MAX_DISCOVERY_BYTES,
   type SourceState,
 } from '../state/discovery-file.ts';
+import { OwnFile } from '../state/own-file.ts';
 import { MAX_ROUTER_BYTES, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
 import type { Trust } from '../trust/start.ts';
 import { HostView } from './host.ts';
 import { type InstanceIdentity, nextIdentity } from './identity.ts';
+import { rememberedPeers } from './remembered.ts';
 import { changes, explainWriteError, material, report, stoodIn } from './report.ts';
 import { selfRecord } from './self-record.ts';
 
@@ -44,7 +46,7 @@ export class DiscoveryDaemon {
   readonly #limiter = new LogLimiter();
   readonly #table = new PeerTable();
   readonly #host: HostView;
-  readonly #path: string;
+  readonly #file: OwnFile;
   readonly #routerFile: TrackedFile<RouterFile>;
   readonly #sourceStates = new Map<string, SourceState>();
   readonly #trust: Trust | undefined;
@@ -72,7 +74,7 @@ export class DiscoveryDaemon {
     this.#log = log;
     this.#host = new HostView(config.hostIp);
     this.#health = new HealthFile(config.healthFile);
-    this.#path = join(config.stateDir, 'discovery.json');
+    this.#file = new OwnFile(join(config.stateDir, 'discovery.json'));
     this.#routerFile = new TrackedFile(join(config.stateDir, 'router.json'), MAX_ROUTER_BYTES, (text) =>
       parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES),
     );
@@ -81,9 +83,10 @@ export class DiscoveryDaemon {
   /** @throws when the health file or the shared volume cannot be used at all. */
   async start(): Promise<void> {
     this.#health.start();
-    await removeLeftovers(this.#path);
-    const last = await readCapped(this.#path, MAX_DISCOVERY_BYTES).catch(() => undefined);
+    await removeLeftovers(this.#file.path);
+    const last = await readCapped(this.#file.path, MAX_DISCOVERY_BYTES).catch(() => undefined);
     this.#identity = nextIdentity(last, this.#config.stackId, this.#clock.wall());
+    this.#remember(last);
     const inherited = last === undefined ? undefined : parseJson(DiscoveryFileSchema, last, MAX_DISCOVERY_BYTES);
     this.#inherited = inherited?.ok ? inherited.value : undefined;
     const watcher = watchFile(this.#routerFile.path, () => void this.#lookAtRouter());
@@ -98,6 +101,17 @@ export class DiscoveryDaemon {
     });
     await this.#lookAtRouter();
     await this.#tick();
+  }
+
+  /** Until their sources have spoken, or PEER_TIMEOUT is over, the peers of the last file are still there. */
+  #remember(last: string | undefined): void {
+    const { stackId, modes, peerTimeoutMs } = this.#config;
+    const mostAgeMs = peerTimeoutMs + REFRESH_MS;
+    const lifetime = { staleAfterMs: peerTimeoutMs / 3, expireAfterMs: peerTimeoutMs };
+    const now = this.#clock.monotonic();
+    for (const { source, record } of rememberedPeers(last, { stackId, modes, wallMs: this.#clock.wall(), mostAgeMs }))
+      this.#table.upsert(source, record, now, lifetime);
+    this.#deadline = this.#table.nextDeadline(now);
   }
 
   async stop(): Promise<void> {
@@ -119,7 +133,16 @@ export class DiscoveryDaemon {
       this.#deadline = this.#table.nextDeadline(now);
       this.#changed();
     } else if (this.#written && now - this.#written.at >= REFRESH_MS) this.#changed();
+    this.#writing = this.#writing.then(() => this.#lookAtOwnFile());
     this.#updateHealth();
+  }
+
+  /** A router that starts while the file is damaged would know no peer until the next change. */
+  async #lookAtOwnFile(): Promise<void> {
+    if (!this.#written || this.#written.material === '' || (await this.#file.isIntact())) return;
+    this.#limited('own file', `${this.#file.path} was changed by somebody else; it is written again`);
+    this.#written = { ...this.#written, material: '' };
+    this.#changed();
   }
 
   async #lookAtHost(): Promise<void> {
@@ -247,11 +270,11 @@ export class DiscoveryDaemon {
     if (text === this.#written?.material && now - this.#written.at < REFRESH_MS) return;
     for (const { level, text: line } of changes(this.#written?.file, file)) this.#log[level](line);
     try {
-      await writeAtomic(this.#path, `${JSON.stringify(file, undefined, 2)}\n`);
+      await this.#file.write(`${JSON.stringify(file, undefined, 2)}\n`);
       this.#writeError = undefined;
       this.#written = { file, material: text, at: now };
     } catch (cause) {
-      this.#writeError = explainWriteError(this.#path, cause as NodeJS.ErrnoException);
+      this.#writeError = explainWriteError(this.#file.path, cause as NodeJS.ErrnoException);
       this.#limited('write', this.#writeError);
       // Empty material differs from everything, so the next tick of the refresh writes again.
       this.#written = { file, material: '', at: now - REFRESH_MS + 2 * TICK_MS };

@@ -7,8 +7,9 @@ import { type Clock, isoTime } from '../process/clock.ts';
 import { HealthFile } from '../process/health.ts';
 import { type Logger, LogLimiter } from '../process/log.ts';
 import { parseJson } from '../record/record.ts';
-import { readCapped, removeLeftovers, writeAtomic } from '../state/atomic-file.ts';
+import { readCapped, removeLeftovers } from '../state/atomic-file.ts';
 import { MAX_DISCOVERY_BYTES } from '../state/discovery-file.ts';
+import { OwnFile } from '../state/own-file.ts';
 import { MAX_ROUTER_BYTES, type Problem, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
@@ -28,7 +29,7 @@ export class RouterDaemon {
   readonly #log: Logger;
   readonly #health: HealthFile;
   readonly #limiter = new LogLimiter();
-  readonly #path: string;
+  readonly #file: OwnFile;
   readonly #discoveryFile: TrackedFile<DiscoveryInput>;
   readonly #status: StatusReport;
   #around: Surroundings | undefined;
@@ -52,7 +53,7 @@ export class RouterDaemon {
     this.#clock = clock;
     this.#log = log;
     this.#health = new HealthFile(config.healthFile);
-    this.#path = join(config.stateDir, 'router.json');
+    this.#file = new OwnFile(join(config.stateDir, 'router.json'));
     this.#discoveryFile = new TrackedFile(join(config.stateDir, 'discovery.json'), MAX_DISCOVERY_BYTES, parseDiscovery);
     this.#status = new StatusReport(config, clock, (message) => this.#limited('status', message));
   }
@@ -62,7 +63,7 @@ export class RouterDaemon {
     const fatal = await fatalProblems(this.#config.stateDir);
     if (fatal.length > 0) throw new ConfigError(fatal);
     this.#health.start();
-    await removeLeftovers(this.#path);
+    await removeLeftovers(this.#file.path);
     this.#remembered = await this.#remember();
     this.#around = await surroundings(this.#config, this.#log);
     const watcher = watchFile(this.#discoveryFile.path, () => void this.#lookAtDiscovery());
@@ -83,7 +84,7 @@ export class RouterDaemon {
   }
 
   async #remember(): Promise<Remembered> {
-    const text = await readCapped(this.#path, MAX_ROUTER_BYTES).catch(() => undefined);
+    const text = await readCapped(this.#file.path, MAX_ROUTER_BYTES).catch(() => undefined);
     const last = text === undefined ? undefined : parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES);
     return last?.ok
       ? { port: last.value.vxlan_port, gateway: last.value.gateway_ip }
@@ -186,7 +187,7 @@ export class RouterDaemon {
       );
   }
 
-  /** Writes router.json when it says something new. */
+  /** Writes router.json when it says something new, or is not what was written: the volume is shared. */
   async #publish(pass: Pass, problems: readonly Problem[]): Promise<void> {
     const { device, gatewayIp, subnets } = pass;
     const ready = device?.vxlan && gatewayIp !== undefined;
@@ -200,9 +201,10 @@ export class RouterDaemon {
     };
     const text = JSON.stringify(plane);
     // Before discovery has spoken there is nothing to announce, and the old file holds the port to come back to.
-    if (text === this.#written || (!ready && !this.#input)) return;
+    const same = text === this.#written && (await this.#file.isIntact());
+    if (same || (!ready && !this.#input)) return;
     const file: RouterFile = { ...plane, last_update: isoTime(this.#clock.wall()) };
-    await writeAtomic(this.#path, `${JSON.stringify(file, undefined, 2)}\n`);
+    await this.#file.write(`${JSON.stringify(file, undefined, 2)}\n`);
     this.#written = text;
     if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp };
   }

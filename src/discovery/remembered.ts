@@ -1,0 +1,64 @@
+/**
+ * The peers of the file that this stack's last discovery wrote. A discovery that starts again would otherwise begin with an empty list, and
+ * the router would take down every route until the others have been heard anew. Pure.
+ */
+import { parseJson, parseWith, type StackRecord } from '../record/record.ts';
+import { DiscoveryEnvelopeSchema, MAX_DISCOVERY_BYTES, type PeerEntry, PeerSchema } from '../state/discovery-file.ts';
+
+export interface RememberedPeer {
+  /** The source that saw it: what that source says next counts, as if it had never been away. */
+  readonly source: string;
+  readonly record: StackRecord;
+}
+
+export interface Recollection {
+  readonly stackId: string;
+  readonly modes: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly wallMs: number;
+  /** An older file says nothing of now. Milliseconds. */
+  readonly mostAgeMs: number;
+}
+
+/** The file does not say which publication it saw, so any that is heard is newer. */
+function recordOf({
+  stack_id,
+  vni,
+  host_ip,
+  subnets,
+  gateway_ip,
+  vtep_mac,
+  vxlan_port,
+  public_keys,
+  ...rest
+}: PeerEntry): StackRecord {
+  return {
+    stack_id,
+    vni,
+    host_ip,
+    subnets,
+    ...(gateway_ip !== undefined && { gateway_ip }),
+    ...(vtep_mac !== undefined && { vtep_mac }),
+    ...(vxlan_port !== undefined && { vxlan_port }),
+    ...(public_keys !== undefined && { public_keys }),
+    instance: rest.instance,
+    since: rest.since,
+    boot: 0,
+    seq: 0,
+  };
+}
+
+/** None when the file is absent, damaged, another stack's or too old. Rejected peers are not remembered: what they say next is judged anew. */
+export function rememberedPeers(
+  lastFile: string | undefined,
+  { stackId, modes, wallMs, mostAgeMs }: Recollection,
+): RememberedPeer[] {
+  const parsed = lastFile === undefined ? undefined : parseJson(DiscoveryEnvelopeSchema, lastFile, MAX_DISCOVERY_BYTES);
+  if (!parsed?.ok || parsed.value.self.stack_id !== stackId) return [];
+  if (Math.abs(wallMs - Date.parse(parsed.value.last_update)) > mostAgeMs) return [];
+  return parsed.value.peers.flatMap((item) => {
+    const peer = parseWith(PeerSchema, item);
+    const known = peer.ok && peer.value.status !== 'rejected' && modes.includes(peer.value.source);
+    return known ? [{ source: peer.value.source, record: recordOf(peer.value) }] : [];
+  });
+}
