@@ -20,6 +20,13 @@ take_over() {
   chmod 775 "$data" && chown "$user:0" "$data"
 }
 
+# The same for the identity's folder, which is nobody else's.
+take_over_identity() {
+  [ -n "${IDENTITY_DIR:-}" ] || return 0
+  [ "$(stat -c %u:%a "$IDENTITY_DIR")" = "$user:700" ] && return
+  chmod 700 "$IDENTITY_DIR" && chown "$user:$user" "$IDENTITY_DIR"
+}
+
 # Docker's own files in the container lie in a folder that bears the container's id.
 container() {
   id=$(sed -n 's|.*containers/\([0-9a-f]\{12\}\)[0-9a-f]*/.*|\1|p' /proc/self/mountinfo | head -n 1)
@@ -30,6 +37,7 @@ if [ "$(id -u)" = 0 ]; then
   $drop true || fail "started as root with no right to become another user. Add to the service: user: \"$user:$user\""
   if [ "${1:-run}" = run ]; then
     take_over || fail "cannot take over $data. Is the volume mounted read-only (:ro)?"
+    take_over_identity || fail "cannot take over IDENTITY_DIR ($IDENTITY_DIR). Is a volume mounted there, and not read-only?"
   fi
   exec $drop "$0" "$@"
 fi

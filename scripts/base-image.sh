@@ -154,6 +154,9 @@ ln -s nc.openbsd usr/bin/nc
 # The folder that both daemons share, as the Dockerfiles make it.
 mkdir -m 775 var/lib/docker-router
 chown 10001:0 var/lib/docker-router
+# For the identity of Discovery, where there is a volume for it; of nobody else.
+mkdir -m 700 var/lib/docker-router-identity
+chown 10001:10001 var/lib/docker-router-identity
 # Which servers this machine uses is no part of an image.
 : >etc/apt/sources.list
 rm -f etc/hostname etc/resolv.conf'

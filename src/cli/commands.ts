@@ -15,4 +15,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'this stack and all the others, with round trip, loss and reasons',
     load: () => import('./status.ts'),
   },
+  trust: {
+    summary: 'the identities this stack knows: list, forget (in the discovery container)',
+    load: () => import('../trust/command.ts'),
+  },
 };

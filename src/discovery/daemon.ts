@@ -201,8 +201,9 @@ export class DiscoveryDaemon {
     const now = this.#clock.monotonic();
     if (event.type === 'dropped') {
       const kind = `${source} ${event.kind}`;
-      if (this.#dropped.size < MAX_KINDS || this.#dropped.has(kind))
-        this.#dropped.set(kind, (this.#dropped.get(kind) ?? 0) + 1);
+      const before = this.#dropped.get(kind);
+      if (before !== undefined || this.#dropped.size < MAX_KINDS) this.#dropped.set(kind, (before ?? 0) + 1);
+      if (before === undefined) this.#changed();
       return this.#limited(kind, `${source}: ${event.kind} ${event.message}`);
     }
     if (event.type === 'state') return this.#onState(source, event);

@@ -1,12 +1,17 @@
 /** What discovery sees of its host: the address others reach it by, the interface that owns it, the networks it is on. */
 import { createSocket } from 'node:dgram';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { type Prefix, parseIpv4, prefixOf } from '../net/ipv4.ts';
+import { linkRoutes } from './link-routes.ts';
 
 export interface HostNetwork {
   readonly name: string;
+  /** Empty for a bridge that is down: the system names no address of it. */
   readonly address: string;
+  /** A bridge that stacks can be on. */
+  readonly isStack: boolean;
   readonly prefix: Prefix;
 }
 
@@ -29,15 +34,45 @@ export async function defaultSourceAddress(): Promise<string | undefined> {
   }
 }
 
-/** IPv4 networks of every interface but loopback, in the order of the system. */
+const isBridge = (name: string) => existsSync(`/sys/class/net/${name}/bridge`);
+
+/**
+ * Whether an interface can be the network of a stack: a bridge, but not the engine's own, which no compose file gives to a stack.
+ * Where sysfs does not show the interface it may be one.
+ */
+function isStackBridge(name: string): boolean {
+  return name !== 'docker0' && (isBridge(name) || !existsSync(`/sys/class/net/${name}`));
+}
+
+/** Networks of bridges that are down, such as Docker's while nothing runs on them: their routes stay, their addresses are not listed. */
+function downBridges(up: readonly HostNetwork[]): HostNetwork[] {
+  return linkRoutes(textOf('/proc/net/route')).flatMap(({ name, prefix }) =>
+    up.some((network) => network.name === name) || !isBridge(name)
+      ? []
+      : [{ name, prefix, address: '', isStack: isStackBridge(name) }],
+  );
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** IPv4 networks of every interface but loopback, in the order of the system, and those of bridges that are down. */
 export function hostNetworks(): HostNetwork[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
+  const up = Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
     (addresses ?? []).flatMap((entry) => {
       const address = entry.family === 'IPv4' && !entry.internal ? parseIpv4(entry.address) : undefined;
       const length = Number(entry.cidr?.split('/')[1]);
-      return address === undefined ? [] : [{ name, address: entry.address, prefix: prefixOf(address, length) }];
+      return address === undefined
+        ? []
+        : [{ name, address: entry.address, prefix: prefixOf(address, length), isStack: isStackBridge(name) }];
     }),
   );
+  return [...up, ...downBridges(up)];
 }
 
 /** MTU of an interface in bytes, from sysfs; undefined where sysfs does not show it. */

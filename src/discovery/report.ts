@@ -82,11 +82,10 @@ export function stoodIn(...files: readonly (Stood | undefined)[]): (claim: Claim
     );
 }
 
-const IMMATERIAL = ['last_seen', 'last_update', 'dropped'];
-
-/** The file without its times and counts: two files that differ only there say the same. */
-export function material(file: DiscoveryFile): string {
-  return JSON.stringify(file, (key, value) => (IMMATERIAL.includes(key) ? undefined : value));
+/** The file without its times and counts: two files that differ only there say the same. That a new kind of input is dropped is news. */
+export function material({ dropped, ...file }: DiscoveryFile): string {
+  const text = JSON.stringify(file, (key, value) => (key === 'last_seen' || key === 'last_update' ? undefined : value));
+  return text + Object.keys(dropped ?? {}).join();
 }
 
 export interface Change {

@@ -24,7 +24,7 @@ export type Claim = Pick<
 export interface Policy {
   readonly allowedSubnets: readonly Prefix[];
   /** Networks of this host's own interfaces; empty where they are not known. */
-  readonly hostNetworks: readonly { readonly name: string; readonly prefix: Prefix }[];
+  readonly hostNetworks: readonly { readonly name: string; readonly prefix: Prefix; readonly isStack?: boolean }[];
   /** Whether this claim to this subnet stood before, so that a network which the host gets later does not end it. */
   readonly established?: (claim: Claim, subnet: string) => boolean;
 }
@@ -79,14 +79,16 @@ function flaw(claim: Claim, prefixes: readonly Prefix[], policy: Policy): Verdic
 
 /**
  * Reasons that lie in this host: its own networks must stay reachable. The network of a stack on this very host is one of them, and has
- * exactly the subnet that is announced.
+ * exactly the subnet that is announced; anybody can claim to be on this host, so only a bridge that stacks can be on counts.
  */
 function hostConflict(claim: Claim, prefixes: readonly Prefix[], self: Claim, policy: Policy): Verdict {
   const onThisHost = claim.host_ip === self.host_ip;
   for (const prefix of prefixes) {
     const text = formatPrefix(prefix);
     const own = policy.hostNetworks.find(
-      (network) => overlaps(network.prefix, prefix) && !(onThisHost && formatPrefix(network.prefix) === text),
+      (network) =>
+        overlaps(network.prefix, prefix) &&
+        !(onThisHost && network.isStack !== false && formatPrefix(network.prefix) === text),
     );
     if (own && !policy.established?.(claim, text))
       return `subnet ${text} overlaps this host's network ${formatPrefix(own.prefix)} (${own.name}); change one of them`;

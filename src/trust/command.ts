@@ -8,8 +8,10 @@ import { readIdentity } from './identity.ts';
 
 const HELP = `docker-router trust: the identities by which this stack knows itself and the others
 
-Usage: docker compose exec discovery docker-router trust list
-       docker compose exec discovery docker-router trust forget STACK
+Usage: docker-router trust list
+       docker-router trust forget STACK
+
+Identities are kept by the discovery service: docker compose exec discovery docker-router trust list
 
 list            this stack's fingerprint, and each stack's with the time it was first seen
 forget STACK    forgets the identity of a stack; the next one that speaks for it is bound to it

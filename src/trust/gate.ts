@@ -98,8 +98,10 @@ export class Gate implements Envelope {
   }
 
   close(purpose: Purpose, flat: Flat): Buffer {
-    const { identity, stackId, clock, boot } = this.#parts;
+    const { identity, stackId, clock } = this.#parts;
     this.#ownInstance = flat.inst;
+    // The record's own start also grows where the clock went back and there is no volume to remember it.
+    const boot = Math.max(this.#parts.boot, Number.parseInt(flat.boot ?? '0', 36));
     this.#number += 1;
     const stamp = { at: clock.wall(), boot, number: this.#number, validSeconds: VALID_MS[purpose] / 1000 };
     const header =
@@ -146,9 +148,9 @@ export class Gate implements Envelope {
     return this.#refused.since(from);
   }
 
-  /** Takes note of what `trust forget` did. @throws when IDENTITY_DIR cannot be read. */
-  refresh(): void {
-    this.bindings.refresh();
+  /** Takes note of what `trust forget` did. Returns whether it did something. @throws when IDENTITY_DIR cannot be read. */
+  refresh(): boolean {
+    return this.bindings.refresh();
   }
 
   stop(): void {

@@ -1,5 +1,5 @@
 /** Effects around the gate: the identity's volume, the file of keys, and lines for the log. Loaded only where trust is on. */
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseKeys, type TrustConfig } from '../config/trust-config.ts';
 import { ConfigError } from '../config/variables.ts';
@@ -46,6 +46,8 @@ export class Trust {
     const { config, stackId, clock, log } = parts;
     const dir = config.identityDir;
     const identity = dir === undefined ? undefined : await loadIdentity(dir);
+    if (identity?.isNew && (await stat(dir!)).dev === (await stat('/')).dev)
+      log.warn(`IDENTITY_DIR ${dir} seems to be no volume: a new container would be another stack to the others`);
     const boot = await nextBoot(dir, clock.wall());
     let trust: Trust | undefined;
     const changed = () => {
@@ -88,7 +90,7 @@ export class Trust {
   /** Takes note of what `trust forget` did in the volume. */
   refresh(): void {
     try {
-      this.gate.refresh();
+      if (this.gate.refresh()) this.#listener?.reclose();
       this.#volumeProblem = undefined;
     } catch (cause) {
       const problem = `IDENTITY_DIR cannot be read (${(cause as Error).message}); what is known stays`;

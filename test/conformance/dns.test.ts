@@ -43,7 +43,7 @@ conformance('dns', {
   },
   stop: async () => bind.close(),
   hostIp: HOST_IP,
-  create: createSource,
+  create: (record: StackRecord) => createSource(undefined, record),
   spawn: (record: StackRecord) =>
     spawnStack({ module: new URL('./dns-source.ts', import.meta.url).href, options: undefined, record }),
   injectGarbage: async () => bind.nsupdate(GARBAGE.map((line) => `update ${line}`)),

@@ -30,8 +30,8 @@ class EtcdHarness implements Harness {
     await this.#cluster?.stop();
   }
 
-  create() {
-    return createSource(this.#config);
+  create(record: StackRecord) {
+    return createSource(this.#config, record);
   }
 
   async spawn(record: StackRecord) {

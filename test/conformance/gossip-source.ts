@@ -5,6 +5,7 @@ import type { GossipConfig } from '../../src/config/gossip-config.ts';
 import type { StackRecord } from '../../src/record/record.ts';
 import { GossipSource } from '../../src/sources/gossip/gossip.ts';
 import type { Source } from '../../src/sources/source.ts';
+import { envelopeOf } from './envelope.ts';
 
 export interface Options {
   readonly config: GossipConfig;
@@ -14,5 +15,5 @@ export interface Options {
 
 export function createSource({ config, root }: Options, record: StackRecord): Source {
   const own = join(root, `${record.stack_id}-${randomBytes(4).toString('hex')}`);
-  return new GossipSource(config, { folder: `${own}.serf`, memory: `${own}.json` });
+  return new GossipSource(config, { folder: `${own}.serf`, memory: `${own}.json` }, envelopeOf(record));
 }

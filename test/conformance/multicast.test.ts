@@ -33,7 +33,7 @@ conformance('multicast', {
   start: async () => undefined,
   stop: async () => undefined,
   hostIp: HOST_IP,
-  create: createSource,
+  create: (record: StackRecord) => createSource(undefined, record),
   spawn: (record: StackRecord) =>
     spawnStack({ module: new URL('./multicast-source.ts', import.meta.url).href, options: undefined, record }),
   injectGarbage,

@@ -1,19 +1,21 @@
 /** What a compromised member may claim of addresses: nothing that is not its own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PRIVATE_PREFIXES, parsePrefix } from '../../src/net/ipv4.ts';
+import { linkRoutes } from '../../src/discovery/link-routes.ts';
+import { formatPrefix, PRIVATE_PREFIXES, parsePrefix } from '../../src/net/ipv4.ts';
 import { judge, type Policy } from '../../src/peers/judge.ts';
 import { parseRecord, type StackRecord } from '../../src/record/record.ts';
 import { decodeMessage, encodeMessage } from '../../src/sources/multicast/message.ts';
 import { record } from '../support/records.ts';
 import { gate } from '../support/trust.ts';
 
-const network = (name: string, text: string) => ({ name, prefix: parsePrefix(text)! });
+const network = (name: string, text: string) => ({ name, prefix: parsePrefix(text)!, isStack: name.startsWith('br-') });
 const policy: Policy = {
   allowedSubnets: PRIVATE_PREFIXES,
   hostNetworks: [
     network('eth0', '192.168.0.0/24'),
     network('docker0', '172.17.0.0/16'),
+    network('eth1', '192.168.9.0/24'),
     network('br-own', '10.101.0.0/24'),
   ],
 };
@@ -40,6 +42,16 @@ const claims: readonly [string, Partial<StackRecord>, RegExp][] = [
     { subnets: ['172.17.0.0/16'] },
     /overlaps this host's network 172\.17\.0\.0\/16 \(docker0\)/,
   ],
+  [
+    "Docker's own network, as if it were on this host",
+    { host_ip: '192.168.0.1', subnets: ['172.17.0.0/16'] },
+    /docker0/,
+  ],
+  [
+    'another network of this host, as if it were on it',
+    { host_ip: '192.168.0.1', subnets: ['192.168.9.0/24'] },
+    /eth1/,
+  ],
   ["another member's id", { stack_id: 'stack-2' }, /already used by stack stack-2/],
   ["another member's MAC", { vtep_mac: honest.vtep_mac! }, /already used by stack stack-2/],
 ];
@@ -52,6 +64,17 @@ for (const [what, changes, reason] of claims) {
     assert.equal(judge(self, [honest, withGateway], policy)[0], undefined);
   });
 }
+
+test('a network that is down is seen by its route', () => {
+  const text = `Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\tFE004D0A\t0003\t0\t0\t0\t00000000\t0\t0\t0
+eth0\t00004D0A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+*\t0000640A\t00000000\t0201\t0\t0\t0\t0000FFFF\t0\t0\t0
+damaged line`;
+  const routes = linkRoutes(text).map(({ name, prefix }) => `${name} ${formatPrefix(prefix)}`);
+  assert.deepEqual(routes, ['eth0 10.77.0.0/24', 'docker0 172.17.0.0/16']);
+});
 
 test('10,000 subnets, or 17, are no record at all, in clear as in an envelope', () => {
   for (const count of [17, 10_000]) {

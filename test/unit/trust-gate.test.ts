@@ -195,6 +195,17 @@ test('an announcement is no goodbye, and no record for etcd', () => {
   assert.ok(!a.open('etcd', datagram).ok);
 });
 
+test('a clock that went back does not make a restarted stack unheard, also without a volume for its identity', () => {
+  const a = gate('stack-a');
+  const early = new HandClock(new HandClock().wall() - 60_000);
+  assert.equal(
+    outcome(send(gate('stack-b', { identity: undefined }), { ...B, boot: new HandClock().wall() }), a),
+    'accepted',
+  );
+  const again = gate('stack-b', { identity: undefined, clock: early });
+  assert.equal(outcome(send(again, { ...B, boot: new HandClock().wall() + 1 }), a), 'accepted');
+});
+
 test('a record that lies somewhere may be read again, an older one not; nor in an hour and more', () => {
   const clock = new HandClock();
   const [a, b] = [gate('stack-a', { clock }), gate('stack-b', { clock })];

@@ -204,6 +204,7 @@ export class Registration {
       return { is: 'ours' };
     }
     this.#found = undefined;
+    if (entry.kind === 'other identity') return { is: 'held', message: `cannot list this stack: ${entry.error}` };
     const message = `cannot list this stack: ${name} holds something else already (${entry.error}); delete it, or use another STACK_ID`;
     return { is: 'held', message };
   }

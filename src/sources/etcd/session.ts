@@ -88,6 +88,9 @@ export class Session {
 
   publish(record: StackRecord): void {
     this.#record = record;
+    // It is published anew when keys or identities have changed: who was not believed may be now.
+    if (this.#established && this.#view.hasRefused)
+      return this.#fail(new EtcdTrouble('watch', 'records that were refused are read again'));
     if (this.#begun) void this.#hold().catch(this.#fail);
   }
 

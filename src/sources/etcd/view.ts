@@ -55,6 +55,7 @@ export class View {
   readonly #envelope: Envelope | undefined;
   /** Key as etcd has it (base64: two keys that are no UTF-8 stay two) -> its last good record's; undefined where there was none. */
   readonly #holders = new Map<string, Holder | undefined>();
+  readonly #refused = new Set<string>();
   /** All changes up to this revision of the store are in. */
   revision = 0;
 
@@ -69,6 +70,11 @@ export class View {
     return this.#holders.size === Math.min(count, MAX_KEYS);
   }
 
+  /** Whether there are records that were not believed, and may be once the keys or identities that are known have changed. */
+  get hasRefused(): boolean {
+    return this.#refused.size > 0;
+  }
+
   put(kv: Pick<KeyValue, 'key' | 'value'>): SourceEvent[] {
     const entry = readEntry(this.#prefix, kv, this.#envelope);
     const before = this.#holders.get(kv.key);
@@ -77,6 +83,8 @@ export class View {
     }
     // What was good before stays: the owner of the key heals it, or its lease removes it.
     this.#holders.set(kv.key, entry.ok ? holder(entry.record) : before);
+    if (!entry.ok && this.#envelope && entry.kind !== OWN_RECORD) this.#refused.add(kv.key);
+    else this.#refused.delete(kv.key);
     if (!entry.ok) return entry.kind === OWN_RECORD ? [] : [dropped(entry)];
     const { record } = entry;
     const gone = before?.instance !== record.instance ? this.#goneAt(entry.key, before) : [];
@@ -87,6 +95,7 @@ export class View {
   delete(kv: Pick<KeyValue, 'key'>, fadeMs: number): SourceEvent[] {
     const before = this.#holders.get(kv.key);
     this.#holders.delete(kv.key);
+    this.#refused.delete(kv.key);
     return this.#goneAt(decode(kv.key), before, before?.routed ? fadeMs : 0);
   }
 

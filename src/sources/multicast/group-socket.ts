@@ -35,7 +35,7 @@ export class GroupSocket {
       throw new Error(`no interface of this host owns ${hostIp}; set HOST_IP to one of its addresses`);
     // SO_REUSEADDR lets every stack of this host have the port, and each gets every multicast datagram.
     const socket = createSocket({ type: 'udp4', reuseAddr: true });
-    await bound(socket, config.port);
+    await bound(socket, config);
     try {
       socket.addMembership(config.group, hostIp);
       socket.setMulticastInterface(hostIp);
@@ -67,13 +67,14 @@ export class GroupSocket {
   }
 }
 
-async function bound(socket: Socket, port: number): Promise<void> {
+/** Bound to the group's address: what is sent to this host's own address, by a container of it for one, does not get here. */
+async function bound(socket: Socket, { port, group }: MulticastConfig): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     socket.once('error', (cause: NodeJS.ErrnoException) => {
       const taken = `UDP port ${port} is taken by another program; stop it or set DISCOVERY_PORT on every stack`;
       reject(new Error(cause.code === 'EADDRINUSE' ? taken : `cannot open UDP port ${port}: ${cause.message}`));
     });
-    socket.bind(port, () => {
+    socket.bind(port, group, () => {
       socket.removeAllListeners('error');
       resolve();
     });
