@@ -4,7 +4,17 @@ import { after, afterEach, before, test } from 'node:test';
 import { type Stack, until } from '../conformance/lab.ts';
 import { inPrivateNetwork } from '../conformance/network.ts';
 import { Bind, DOMAIN } from './bind.ts';
-import { type Changes, ids, lastMessage, PEER_TIMEOUT_MS, SERVICE, SOON_MS, stack, wrongClock } from './sources.ts';
+import {
+  type Changes,
+  ids,
+  lastMessage,
+  PEER_TIMEOUT_MS,
+  SERVICE,
+  SOON_MS,
+  sees,
+  stack,
+  wrongClock,
+} from './sources.ts';
 
 const TEN_MINUTES = 600;
 let bind: Bind;
@@ -24,14 +34,6 @@ function run(n: number, changes: Changes = {}): Stack {
   running.add(made);
   return made;
 }
-
-const sees = (viewer: Stack, wanted: string) =>
-  until(
-    () => ids(viewer) === wanted,
-    SOON_MS,
-    `sees "${wanted}"`,
-    () => [ids(viewer), viewer.events.slice(-3)],
-  );
 
 /** Watches for two lifetimes that the viewer keeps exactly these peers. */
 async function keeps(viewer: Stack, wanted: string): Promise<void> {

@@ -11,7 +11,7 @@ import { inPrivateNetwork } from '../conformance/network.ts';
 import { block } from '../support/readme.ts';
 import { record } from '../support/records.ts';
 import { Bind, DOMAIN, testKey } from './bind.ts';
-import { ids, lastMessage, SOON_MS } from './sources.ts';
+import { lastMessage, SOON_MS, sees } from './sources.ts';
 
 const read = (path: string) => readFileSync(new URL(`../../examples/dns/${path}`, import.meta.url), 'utf8');
 const keygen = (...argv: string[]) => {
@@ -65,14 +65,6 @@ function run(n: number, environment: Record<string, string>, changes: Parameters
 }
 
 const server = () => `${bind.server.address}:${bind.server.port}`;
-const sees = (viewer: Stack, wanted: string) =>
-  until(
-    () => ids(viewer) === wanted,
-    SOON_MS,
-    `sees ${wanted}`,
-    () => viewer.events.slice(-3),
-  );
-
 test('stacks with the key file of tsig-keygen list themselves under the update-policy of the example', async () => {
   const environment = { DNS_UPDATE_SERVER: server(), DNS_TSIG_SECRET: KEY_FILE };
   const [a, b] = [run(1, environment), run(2, environment)];

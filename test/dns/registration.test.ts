@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Stack, until } from '../conformance/lab.ts';
 import { inPrivateNetwork } from '../conformance/network.ts';
 import { Bind, DOMAIN, testKey } from './bind.ts';
-import { type Changes, ids, lastMessage, PEER_TIMEOUT_MS, SERVICE, SOON_MS, stack } from './sources.ts';
+import { type Changes, PEER_TIMEOUT_MS, SERVICE, SOON_MS, says, sees, stack } from './sources.ts';
 
 const KEYS = [testKey('docker-router'), testKey('long', 'hmac-sha512', 9), testKey('medium', 'hmac-sha384', 3)];
 
@@ -47,21 +47,6 @@ function listed(stackId: string): string[] {
     .filter((line) => line.includes(stackId))
     .map((line) => line.replace(/\s+/g, ' ').replace(/ "(lease|until|n)=\w+"/g, ''));
 }
-
-const says = (one: Stack, words: RegExp, what = String(words)) =>
-  until(
-    () => words.test(lastMessage(one)),
-    SOON_MS,
-    what,
-    () => one.events.slice(-3),
-  );
-const sees = (viewer: Stack, wanted: string, withinMs = SOON_MS) =>
-  until(
-    () => ids(viewer) === wanted,
-    withinMs,
-    `sees "${wanted}"`,
-    () => [ids(viewer), viewer.events.slice(-3)],
-  );
 
 test('the zone shows a stack as DNS-SD does, and nothing of it after a clean stop', async () => {
   const one = run(1);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Stack, until } from '../conformance/lab.ts';
 import { inPrivateNetwork } from '../conformance/network.ts';
 import { Bind, testKey } from './bind.ts';
-import { type Changes, ids, lastMessage, PEER_TIMEOUT_MS, SERVICE, SOON_MS, stack } from './sources.ts';
+import { type Changes, ids, lastMessage, PEER_TIMEOUT_MS, SERVICE, SOON_MS, sees, stack } from './sources.ts';
 
 const KEY = testKey();
 const SECONDARY_PORT = 5354;
@@ -38,14 +38,6 @@ function run(n: number, changes: Changes = {}): Stack {
   running.add(made);
   return made;
 }
-
-const sees = (viewer: Stack, wanted: string, withinMs = SOON_MS) =>
-  until(
-    () => ids(viewer) === wanted,
-    withinMs,
-    `sees "${wanted}"`,
-    () => [ids(viewer), viewer.events.slice(-3)],
-  );
 
 test('a server that hangs is passed over, and its peers are kept meanwhile', async () => {
   const both = [secondary.server, primary.server];

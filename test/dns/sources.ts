@@ -3,7 +3,7 @@ import type { DnsConfig, TsigKey } from '../../src/config/dns-config.ts';
 import { type Clock, systemClock } from '../../src/process/clock.ts';
 import type { StackRecord } from '../../src/record/record.ts';
 import { DnsSource } from '../../src/sources/dns/dns.ts';
-import { Stack } from '../conformance/lab.ts';
+import { Stack, until } from '../conformance/lab.ts';
 import { record } from '../support/records.ts';
 import { type Bind, DOMAIN, testKey } from './bind.ts';
 
@@ -47,4 +47,20 @@ export const ids = (viewer: Stack) =>
 export function lastMessage(viewer: Stack): string {
   const last = viewer.events.findLast((event) => event.type === 'state');
   return last?.type === 'state' ? (last.message ?? '') : '';
+}
+
+/** Waits until the viewer sees exactly these stacks, by their ids with a space between. */
+export async function sees(viewer: Stack, wanted: string, withinMs = SOON_MS): Promise<void> {
+  const seen = () => [ids(viewer), viewer.events.slice(-3)];
+  await until(() => ids(viewer) === wanted, withinMs, `sees "${wanted}"`, seen);
+}
+
+/** Waits until the message of its last state is of these words. */
+export async function says(one: Stack, words: RegExp, what = String(words)): Promise<void> {
+  await until(
+    () => words.test(lastMessage(one)),
+    SOON_MS,
+    what,
+    () => one.events.slice(-3),
+  );
 }
