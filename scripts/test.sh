@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 LANE_1=(unit kernel fuzz sources engines kernels)
 LANE_2=(lab contexts examples)
 # Only when named: these want the machine for themselves.
-EXTRA=(bench long)
+EXTRA=(bench long chaos)
 LEVELS=("${LANE_1[@]}" "${LANE_2[@]}")
 usage() {
   cat <<'TEXT'
@@ -23,9 +23,10 @@ Usage: scripts/test.sh [LEVEL...]
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
   bench     that the benchmark runs; only when named (root)
+  chaos     three minutes of faults in a lab of three hosts, against a model; only when named (root)
   long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
-The first five run beside the next three; what a level prints is then shown when it ends.
+The first six run beside the next three; what a level prints is then shown when it ends.
 Installs what is missing: npm packages, and Debian packages by apt-get when root.
 With CI=true nothing may be skipped.
 TEXT
@@ -88,6 +89,7 @@ level_engines() {
   run_tests engines 3 test/etcd test/dns test/gossip ! -name hosts.test.ts ! -name figures.test.ts || failures=1
   return "$failures"
 }
+level_chaos() { run_tests chaos 1 test/chaos; }
 level_long() { run_tests long 1 test/long; }
 level_contexts() { run_tests contexts 1 test/contexts; }
 level_bench() { run_tests bench 1 test/bench; }

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Faults in the lab, one after the other, with traffic between all stacks and a model of what must be true.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+  cat <<'TEXT'
+Usage: scripts/chaos.sh [--seed S] [--minutes M] [--fault NAME]... [--probe-ms MS] [--out FILE] [--keep]
+       scripts/chaos.sh --soak [--minutes M] [--svg FILE] ...
+
+Three hosts with a Docker Engine each, two stacks on each, probes over UDP and TCP between all thirty pairs. A seed decides which fault
+comes when and whom it hits. After each, within the time that is promised for it, the routes, neighbours,
+forwarding entries and nft elements of every router are exactly the model's, every pair that must be connected is, and nothing went to a
+wrong stack.
+
+  --seed S       the same faults in the same order (default: another one every time)
+  --minutes M    how long (5)
+  --fault NAME   only these
+  --probe-ms MS  time between two probes of a pair (10)
+  --out FILE     a line of JSON for each fault
+  --soak         churn that ends no daemon; memory, open files and kernel objects of all of them must stay flat
+  --svg FILE     a drawing of it
+  --keep         uses a lab that is up, and leaves it up
+
+Exit status 1: there was a violation. Needs root (docs/lab.md). Environment: LAB, name of the lab (chaos).
+TEXT
+}
+
+keep='' rest=()
+for argument in "$@"; do
+  case $argument in
+    -h | --help) usage && exit 0 ;;
+    --keep) keep=1 ;;
+    *) rest+=("$argument") ;;
+  esac
+done
+export LAB=${LAB:-chaos}
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+setup_node
+
+finish() { [ -n "$keep" ] || scripts/lab.sh down >/dev/null 2>&1 || true; }
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+if [ -z "$keep" ] || ! scripts/lab.sh in 3 docker image inspect docker-router-service >/dev/null 2>&1; then
+  npm run -s build
+  scripts/lab.sh up 3
+  scripts/lab.sh load
+  for host in 1 2 3; do scripts/lab.sh in "$host" docker build -q -t docker-router-service /repo/test/support/service >/dev/null; done
+fi
+node --import tsx test/chaos/main.ts "${rest[@]}"

@@ -1,0 +1,98 @@
+/** What befalls one stack: its processes, its router's kernel, its volume, its containers. */
+import { pick } from './random.ts';
+import { anyStack, SLACK, type Stage } from './stage.ts';
+import { daemonPid, type WorldStack } from './world.ts';
+
+const daemonOf = (stage: Stage, stack: WorldStack, role: string) => daemonPid(stage.world.container(stack, role));
+
+export function signal(role: 'discovery' | 'router', name: string) {
+  return async (stage: Stage) => {
+    const stack = anyStack(stage);
+    await stage.world.on(stack, `p=$(${daemonOf(stage, stack, role)}); test -n "$p" && kill -${name} $p`);
+  };
+}
+
+export function pause(role: 'discovery' | 'router', seconds: number) {
+  return async (stage: Stage) => {
+    const stack = anyStack(stage);
+    const pid = await stage.world.on(stack, daemonOf(stage, stack, role));
+    await stage.world.on(stack, `kill -STOP ${pid}`);
+    await stage.sleep(seconds * 1000);
+    await stage.world.on(stack, `kill -CONT ${pid}`);
+  };
+}
+
+const inRouter = (stage: Stage, stack: WorldStack) =>
+  `nsenter --net=/proc/$(docker inspect -f '{{.State.Pid}}' ${stage.world.container(stack, 'router')})/ns/net`;
+
+/** Deletes or alters something of a router's kernel by hand. */
+export function damage(line: (victim: WorldStack, other: WorldStack) => string) {
+  return async (stage: Stage) => {
+    const stack = anyStack(stage);
+    const other = pick(
+      stage.random,
+      stage.world.stacks.filter((one) => one !== stack),
+    );
+    await stage.world.on(stack, `${inRouter(stage, stack)} sh -c '${line(stack, other)}'`);
+  };
+}
+
+/** Writes into the shared volume as somebody who shares it would. */
+export function inVolume(script: string) {
+  return async (stage: Stage) => {
+    const stack = anyStack(stage);
+    const folder = `$(docker volume inspect -f '{{.Mountpoint}}' ${stack.name}_docker-router)`;
+    await stage.world.on(stack, `cd ${folder} && ${script}`);
+  };
+}
+
+export async function composeRestart(stage: Stage, services: string): Promise<void> {
+  await stage.world.on(anyStack(stage), `$C restart -t 5 ${services}`, 120_000);
+}
+
+export async function volumeLost(stage: Stage): Promise<void> {
+  const { world } = stage;
+  const stack = anyStack(stage);
+  await world.on(stack, '$C down -v -t 5', 120_000);
+  world.damage = { ...world.damage, down: new Set([stack.name]) };
+  try {
+    await stage.settled(`${stack.name} is down`, SLACK);
+  } finally {
+    await world.on(stack, '$C up -d', 120_000);
+    world.damage = { ...world.damage, down: new Set() };
+  }
+  await world.aim();
+}
+
+/** The subnet of one stack goes to another: the first comes back with a new one, the second with the first's. */
+export async function subnetMoved(stage: Stage): Promise<void> {
+  const { world, random } = stage;
+  const [a, b] = [anyStack(stage), pick(random, world.stacks)];
+  if (a === b) return subnetMoved(stage);
+  await Promise.all([a, b].map((stack) => world.on(stack, '$C down -t 5', 120_000)));
+  [a.net, b.net] = [b.net, a.net];
+  for (const stack of [a, b]) {
+    await world.writeFile(stack);
+    await world.on(stack, '$C up -d', 120_000);
+  }
+  await world.aim();
+}
+
+/** The volume is read-only for both containers for some seconds, while Discovery starts again. */
+export async function volumeReadOnly(stage: Stage): Promise<void> {
+  const stack = anyStack(stage);
+  const remount = (how: string) =>
+    ['discovery', 'router']
+      .map(
+        (role) =>
+          `nsenter -t $(docker inspect -f '{{.State.Pid}}' ${stage.world.container(stack, role)}) -m mount -o remount,bind,${how} /var/lib/docker-router`,
+      )
+      .join(' && ');
+  await stage.world.on(stack, remount('ro'));
+  try {
+    await stage.world.on(stack, `kill -KILL $(${daemonOf(stage, stack, 'discovery')})`);
+    await stage.sleep(5000);
+  } finally {
+    await stage.world.on(stack, remount('rw'));
+  }
+}
