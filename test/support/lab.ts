@@ -104,3 +104,18 @@ export async function eventually<T>(seconds: number, attempt: () => Promise<T>):
     }
   }
 }
+
+/** Stops a container. Returns milliseconds from the engine's signal to the container's end, without Docker's own work around them. */
+export async function stopTime(host: number, container: string): Promise<number> {
+  const since = await ok(host, 'date', '+%s.%N');
+  await ok(host, 'docker', 'stop', '-t', '8', container);
+  const until = await ok(host, 'date', '+%s.%N');
+  const filter = ['--since', since, '--until', until, '--filter', `container=${container}`];
+  const events = await ok(host, 'docker', 'events', ...filter, '--format', '{{.Action}} {{.TimeNano}}');
+  const at = (action: string) => {
+    const [, nanoseconds] =
+      new RegExp(`^${action} (\\d+)$`, 'm').exec(events) ?? assert.fail(`no ${action} in ${events}`);
+    return Number(BigInt(nanoseconds!) / 1_000_000n);
+  };
+  return at('die') - at('kill');
+}
