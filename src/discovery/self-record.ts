@@ -23,6 +23,8 @@ export function selfRecord({ config, identity, hostIp, plane, seq }: SelfInput):
     ...(plane?.vtep_mac && { vtep_mac: plane.vtep_mac }),
     ...(plane?.vxlan_port && { vxlan_port: plane.vxlan_port }),
     ...(plane?.public_keys && { public_keys: plane.public_keys }),
+    ...(plane?.wg_public_key && { wg_public_key: plane.wg_public_key }),
+    ...(plane?.wg_port && { wg_port: plane.wg_port }),
     ...identity,
     seq,
   };

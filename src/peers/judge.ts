@@ -18,7 +18,17 @@ import type { StackRecord } from '../record/record.ts';
 /** The part of a record that is judged; a row of discovery.json has it too. */
 export type Claim = Pick<
   StackRecord,
-  'stack_id' | 'instance' | 'since' | 'vni' | 'host_ip' | 'subnets' | 'gateway_ip' | 'vtep_mac' | 'vxlan_port'
+  | 'stack_id'
+  | 'instance'
+  | 'since'
+  | 'vni'
+  | 'host_ip'
+  | 'subnets'
+  | 'gateway_ip'
+  | 'vtep_mac'
+  | 'vxlan_port'
+  | 'wg_public_key'
+  | 'wg_port'
 >;
 
 export interface Policy {

@@ -3,7 +3,7 @@
  * and Serf's tags (512 bytes in all). A typical record takes about 150 bytes. Pure.
  *
  * id stack_id · ip host_ip · vni · port vxlan_port · net, net2 subnets · gw gateway_ip · mac vtep_mac · inst instance · since, boot (base 36) ·
- * seq (base 36) · k.NAME public_keys. A reader ignores every other key, so later versions may add some.
+ * seq (base 36) · wg wg_public_key · wgport wg_port · k.NAME public_keys. A reader ignores every other key, so later versions may add some.
  */
 import { vtepMac } from '../net/mac.ts';
 import { MAX_SUBNETS, type Parsed, parseRecord, type StackRecord } from './record.ts';
@@ -36,6 +36,8 @@ export function toFlat(record: StackRecord): Record<string, string> {
     since: record.since.toString(36),
     boot: record.boot.toString(36),
     seq: record.seq.toString(36),
+    ...(record.wg_public_key !== undefined && { wg: record.wg_public_key }),
+    ...(record.wg_port !== undefined && { wgport: String(record.wg_port) }),
     ...Object.fromEntries(Object.entries(public_keys ?? {}).map(([name, key]) => [KEY_PREFIX + name, key])),
   };
 }
@@ -61,6 +63,7 @@ function macOf(flat: Flat, subnets: readonly string[]): string | undefined {
 export function fromFlat(flat: Flat): Parsed<StackRecord> {
   const subnets = [...items(flat.net), ...items(flat.net2)];
   const port = decimal(flat.port);
+  const wgPort = decimal(flat.wgport);
   const mac = macOf(flat, subnets);
   const keys = Object.entries(flat).filter(([key]) => key.startsWith(KEY_PREFIX));
   return parseRecord({
@@ -71,6 +74,8 @@ export function fromFlat(flat: Flat): Parsed<StackRecord> {
     ...(flat.gw !== undefined && { gateway_ip: flat.gw }),
     ...(mac !== undefined && { vtep_mac: mac }),
     ...(port !== undefined && { vxlan_port: port }),
+    ...(flat.wg !== undefined && { wg_public_key: flat.wg }),
+    ...(wgPort !== undefined && { wg_port: wgPort }),
     ...(keys.length > 0 && {
       public_keys: Object.fromEntries(keys.map(([key, value]) => [key.slice(KEY_PREFIX.length), value])),
     }),

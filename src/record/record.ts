@@ -35,6 +35,12 @@ export const PublicKeysSchema = v.pipe(
   v.check((keys) => Object.keys(keys).length <= 8, 'has more than 8 keys'),
 );
 
+/** 32 bytes in base64, as `wg pubkey` prints them: the last character before `=` carries four bits. */
+export const WgPublicKeySchema = v.pipe(
+  v.string(),
+  v.regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/, 'must be a WireGuard public key'),
+);
+
 /** What only the router knows: absent while a stack has discovery but no router yet. */
 export const DataPlaneEntries = {
   subnets: SubnetsSchema,
@@ -42,6 +48,9 @@ export const DataPlaneEntries = {
   vtep_mac: v.optional(MacSchema),
   vxlan_port: v.optional(PortSchema),
   public_keys: v.optional(PublicKeysSchema),
+  /** Present while the stack encrypts its traffic: its key, and the UDP port on the host at which WireGuard listens. */
+  wg_public_key: v.optional(WgPublicKeySchema),
+  wg_port: v.optional(PortSchema),
 };
 
 export const RecordSchema = v.object({

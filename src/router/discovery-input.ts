@@ -82,6 +82,8 @@ function sameClaim(a: Claim | undefined, b: Claim): boolean {
     a.gateway_ip === b.gateway_ip &&
     a.vtep_mac === b.vtep_mac &&
     a.vxlan_port === b.vxlan_port &&
+    a.wg_public_key === b.wg_public_key &&
+    a.wg_port === b.wg_port &&
     a.subnets.length === b.subnets.length &&
     a.subnets.every((subnet, index) => subnet === b.subnets[index])
   );

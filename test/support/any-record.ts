@@ -34,6 +34,10 @@ export const anyRecord: fc.Arbitrary<StackRecord> = stackId.chain((stack_id) =>
       vtep_mac: fc.oneof(mac, fc.constant(vtepMac(stack_id))),
       vxlan_port: fc.integer({ min: 1, max: 65535 }),
       public_keys: keys,
+      wg_public_key: fc
+        .uint8Array({ minLength: 32, maxLength: 32 })
+        .map((bytes) => Buffer.from(bytes).toString('base64')),
+      wg_port: fc.integer({ min: 1, max: 65535 }),
       instance: hex(16),
       since: epoch,
       boot: epoch,
