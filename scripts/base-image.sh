@@ -11,7 +11,7 @@ NODE_MAJOR=26
 PACKAGES=(
   base-files base-passwd libc-bin dash bash coreutils findutils grep sed mawk hostname util-linux mount procps
   libstdc++6 libatomic1
-  tini iproute2 nftables ethtool iputils-ping netcat-openbsd serf
+  tini iproute2 nftables ethtool iputils-ping netcat-openbsd serf wireguard-tools wireguard-go
 )
 # For people and for tools that are not in the image.
 LEFT_OUT=(
@@ -151,6 +151,9 @@ cp usr/share/base-passwd/passwd.master etc/passwd
 cp usr/share/base-passwd/group.master etc/group
 ln -s mawk usr/bin/awk
 ln -s nc.openbsd usr/bin/nc
+# Where wireguard-go and wg meet: writable although the root file system is not.
+ln -s /dev/shm/wireguard run/wireguard
+[ -L var/run ] || { rmdir var/run && ln -s /run var/run; }
 # The folder that both daemons share, as the Dockerfiles make it.
 mkdir -m 775 var/lib/docker-router
 chown 10001:0 var/lib/docker-router

@@ -23,6 +23,8 @@ named bind9
 dig bind9-dnsutils
 nsupdate bind9-dnsutils
 serf serf
+wg wireguard-tools
+wireguard-go wireguard-go
 openssl openssl
 '
 

@@ -14,6 +14,9 @@ Everything it must know comes from discovery.json in the shared volume. Optional
   VXLAN_MTU         auto (default: the underlay's less 50), or a number
   GATEWAY           auto (default), off
   UPSTREAM_GATEWAY  auto (default: first address of the subnet), or the bridge's address
+  ENCRYPTION        off (default), wireguard, required: traffic to the other stacks inside WireGuard
+  WG_PORT           auto (default: 51820, or the next free one), or a number; the port after it serves renewals
+  WG_KEY_LIFETIME   how long a WireGuard key is used (24h)
   MASQUERADE        auto (default: when the host may filter bridged traffic), on, off
   ALLOWED_SUBNETS   subnets that peers may announce (the private ones)
   RESYNC_INTERVAL   how often the kernel is compared with what is wanted (60s)

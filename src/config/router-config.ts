@@ -1,4 +1,6 @@
 /** Environment of the router daemon -> configuration. DESIGN section 4 is the contract. */
+
+import type { Encryption } from '../desired/tunnel.ts';
 import { type CommonConfig, readCommon } from './common.ts';
 import { auto, domain, hostAddress, port, subnet } from './parsers.ts';
 import { duration, type Environment, integer, list, oneOf, Variables } from './variables.ts';
@@ -19,6 +21,10 @@ export interface RouterConfig extends CommonConfig {
   readonly namesDomain: string | undefined;
   /** How often each of the other routers is asked whether it is there. */
   readonly probeMs: number;
+  readonly encryption: Encryption;
+  /** First UDP port of WireGuard; the next one is for the renewal of the key. */
+  readonly wgPort: number | 'auto';
+  readonly keyLifetimeMs: number;
   /** Handle of the host's network namespace. */
   readonly handle: string;
 }
@@ -46,6 +52,9 @@ export function readRouterConfig(env: Environment): RouterConfig {
     resyncMs: vars.optional('RESYNC_INTERVAL', duration(1000, 3_600_000), 60_000),
     namesDomain: names === 'on' ? namesDomain : undefined,
     probeMs: vars.optional('PROBE_INTERVAL', duration(500, 3_600_000), 10_000),
+    encryption: vars.optional('ENCRYPTION', oneOf('off', 'wireguard', 'required'), 'off'),
+    wgPort: vars.optional('WG_PORT', auto(integer(1, 65_534)), 'auto'),
+    keyLifetimeMs: vars.optional('WG_KEY_LIFETIME', duration(10_000, 30 * 86_400_000), 86_400_000),
     handle: vars.text('UNDERLAY_HANDLE') ?? '/run/netns/underlay',
   };
   if (config.vxlanPort === config.discoveryPort) vars.problem('VXLAN_PORT must differ from DISCOVERY_PORT');

@@ -1,7 +1,8 @@
 /** The overlay device: what it shall be, and what an existing one lacks. Pure. */
 import type { Link } from '../kernel/observed.ts';
 
-export type Underlay = 'host' | 'published';
+/** Where the tunnel's own UDP socket is: in the host, in this container, or in this container with WireGuard around it. */
+export type Underlay = 'host' | 'published' | 'wireguard';
 
 /** RFC 7348 section 5: outer Ethernet 14 is not part of the IP MTU; IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14. */
 export const VXLAN_OVERHEAD = 50;

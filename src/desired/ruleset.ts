@@ -3,10 +3,11 @@
  * desired needs no understanding of nft's normalised listing: same hashes in the same order, same rules.
  */
 
-import { NFT_TABLE, OWN_DEVICES, OWN_PATH, VXLAN_DEVICE } from '../kernel/owned.ts';
+import { NFT_TABLE, OWN_DEVICES, OWN_PATH, VXLAN_DEVICE, WG_DEVICES } from '../kernel/owned.ts';
 import { hash64 } from '../net/hash.ts';
 import { formatPrefix, maskOf, type Prefix } from '../net/ipv4.ts';
 import { type NftElements, nexthopsOf, sourcesOf, subnetsOf } from './overlay.ts';
+import { INNER_RANGE } from './tunnel.ts';
 
 export interface RulesetInput {
   /** Interfaces whose containers have this router as their gateway, or all when the user routes by hand. */
@@ -20,6 +21,8 @@ export interface RulesetInput {
   /** Forward with `fwd` from the ingress hook; false where the kernel cannot. */
   readonly fast: boolean;
   readonly masquerade: boolean;
+  /** UDP port of vxlan0 when it may be reached through WireGuard only. */
+  readonly sealedPort?: number | undefined;
 }
 
 export interface Chain {
@@ -141,6 +144,17 @@ function masqueradeRules({ stack, masquerade }: RulesetInput): string[] {
   });
 }
 
+/** VXLAN enters and leaves by WireGuard's devices or not at all, whatever the routes say. */
+function guards({ sealedPort: port }: RulesetInput): Chain[] {
+  if (port === undefined) return [];
+  const devices = `{ ${WG_DEVICES.map((name) => `"${name}"`).join(', ')} }`;
+  const hook = (name: string) => `type filter hook ${name} priority raw; policy accept;`;
+  return [
+    { name: 'sealed_in', hook: hook('input'), rules: [`iifname != ${devices} udp dport ${port} drop`] },
+    { name: 'sealed_out', hook: hook('output'), rules: [`oifname != ${devices} ip daddr ${INNER_RANGE} drop`] },
+  ];
+}
+
 function ipTable(input: RulesetInput): Table {
   // A service that obeys an ICMP redirect to the bridge would no longer use the router.
   const output = {
@@ -161,6 +175,7 @@ function ipTable(input: RulesetInput): Table {
   };
   const chains = [
     output,
+    ...guards(input),
     ...(input.fast && input.overlayMtu !== undefined ? [own] : []),
     ...(masquerade.length > 0 ? [postrouting] : []),
   ];

@@ -34,6 +34,8 @@ export interface Route {
   readonly device?: string;
   readonly protocol: string;
   readonly metric: number;
+  /** Preferred source address. */
+  readonly source?: string;
 }
 
 /** The tables of the overlay device. */

@@ -2,6 +2,10 @@
 
 /** The overlay device; everything on it is ours. Override only in tests that need two in one namespace. */
 export const VXLAN_DEVICE = 'vxlan0';
+/** WireGuard's devices: one carries the traffic, the other takes over when the key is renewed. */
+export const WG_DEVICES = ['wg0', 'wg1'] as const;
+/** Protocol of the routes that refuse what must not leave in clear (ENCRYPTION=required). */
+export const SEAL_PROTOCOL = 158;
 /** rtnetlink(7) route protocol of our routes: a free number above those of /etc/iproute2/rt_protos. */
 export const ROUTE_PROTOCOL = 157;
 /** Suffix of the label of a gateway address that we added. Labels must begin with the device's name (ip-address(8)). */

@@ -36,6 +36,7 @@ const RouteRow = v.object({
   dev: v.optional(v.string()),
   protocol: v.optional(v.string(), 'boot'),
   metric: v.optional(v.number(), 0),
+  prefsrc: v.optional(v.string()),
   table: v.optional(v.string(), 'main'),
 });
 const RuleRow = v.object({
@@ -90,12 +91,13 @@ export function parseLinks(json: string): { links: Link[]; addresses: Address[] 
 /** Of `ip -j -4 route show table all` the main table; a host route loses its /32 in the listing and gets it back here. */
 export function parseRoutes(json: string): Route[] {
   const main = each(RouteRow, rows(json)).filter(({ table }) => table === 'main');
-  return main.map(({ dst, gateway, dev, protocol, metric }) => ({
+  return main.map(({ dst, gateway, dev, protocol, metric, prefsrc }) => ({
     destination: dst === 'default' || dst.includes('/') ? dst : `${dst}/32`,
     ...(gateway !== undefined && { via: gateway }),
     ...(dev !== undefined && { device: dev }),
     protocol,
     metric,
+    ...(prefsrc !== undefined && protocol === String(ROUTE_PROTOCOL) && { source: prefsrc }),
   }));
 }
 

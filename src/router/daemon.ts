@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { RouterConfig } from '../config/router-config.ts';
 import { ConfigError } from '../config/variables.ts';
+import { encryptable } from '../desired/tunnel.ts';
 import type { Names } from '../names/names.ts';
 import { type Clock, isoTime } from '../process/clock.ts';
 import { HealthFile } from '../process/health.ts';
@@ -14,11 +15,11 @@ import { MAX_ROUTER_BYTES, type Problem, type RouterFile, RouterFileSchema } fro
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
 import { type DiscoveryInput, parseDiscovery, routedPart } from './discovery-input.ts';
-import { fatalProblems, forwardingProblem } from './preflight.ts';
+import { fatalProblems, forwardingProblem, noEngine } from './preflight.ts';
 import { type Pass, type Remembered, reconcile, type Surroundings } from './reconcile.ts';
 import { StatusReport } from './status-report.ts';
 import { type Settled, settled, step } from './step.ts';
-import { explainDeviceError, surroundings } from './surroundings.ts';
+import { encryptionNote, explainDeviceError, surroundings } from './surroundings.ts';
 
 /** A pass that failed is tried again after this, doubled each time up to the resync interval. */
 const RETRY_MS = 500;
@@ -33,8 +34,10 @@ export class RouterDaemon {
   readonly #discoveryFile: TrackedFile<DiscoveryInput>;
   readonly #status: StatusReport;
   #around: Surroundings | undefined;
-  #remembered: Remembered = { port: undefined, gateway: undefined };
+  #remembered: Remembered = { port: undefined, gateway: undefined, key: undefined };
   #input: DiscoveryInput | undefined;
+  /** Peers with whom there is no common way to speak. */
+  #unencrypted: readonly Problem[] = [];
   #routedPart = '';
   #written = '';
   #running: Promise<void> | undefined;
@@ -66,10 +69,20 @@ export class RouterDaemon {
     await removeLeftovers(this.#file.path);
     this.#remembered = await this.#remember();
     this.#around = await surroundings(this.#config, this.#log);
+    if (this.#config.encryption !== 'off') await this.#openTunnel(this.#around);
     const watcher = watchFile(this.#discoveryFile.path, () => void this.#lookAtDiscovery());
     this.#closeWatch = () => watcher.close();
     await this.#lookAtDiscovery();
     await this.#trigger();
+  }
+
+  /** @throws ConfigError when this container can encrypt nothing: better no traffic than one in clear. */
+  async #openTunnel(around: Surroundings): Promise<void> {
+    const { Tunnel } = await import('./tunnel.ts');
+    const tunnel = await Tunnel.open(this.#config, this.#clock, around.underlay, this.#remembered.key);
+    if (!tunnel) throw new ConfigError([noEngine(this.#config.encryption)]);
+    this.#around = { ...around, underlay: tunnel.underlay, tunnel };
+    this.#log.info(encryptionNote(this.#config, tunnel));
   }
 
   /** Devices, routes and the gateway address stay: forwarding outlives this process. */
@@ -87,8 +100,8 @@ export class RouterDaemon {
     const text = await readCapped(this.#file.path, MAX_ROUTER_BYTES).catch(() => undefined);
     const last = text === undefined ? undefined : parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES);
     return last?.ok
-      ? { port: last.value.vxlan_port, gateway: last.value.gateway_ip }
-      : { port: undefined, gateway: undefined };
+      ? { port: last.value.vxlan_port, gateway: last.value.gateway_ip, key: last.value.wg_public_key }
+      : { port: undefined, gateway: undefined, key: undefined };
   }
 
   async #lookAtDiscovery(): Promise<void> {
@@ -103,7 +116,9 @@ export class RouterDaemon {
       );
     }
     const part = routedPart(look.value);
-    this.#input = look.value;
+    const { peers, refused } = encryptable(look.value.peers, this.#config.encryption);
+    this.#input = { ...look.value, peers, known: look.value.peers };
+    this.#unencrypted = refused.slice(0, 10).map((message) => ({ code: 'peer-refused', message }));
     if (part === this.#routedPart) return;
     this.#routedPart = part;
     await this.#trigger();
@@ -127,13 +142,17 @@ export class RouterDaemon {
     }
     if (this.#stopped) return;
     const retry = Math.min(this.#config.resyncMs, RETRY_MS * 2 ** Math.min(this.#failures - 1, 16));
-    const rest = Math.max(0, this.#resyncAt - this.#clock.monotonic());
+    const rest = Math.max(
+      0,
+      Math.min(this.#resyncAt - this.#clock.monotonic(), this.#around?.tunnel?.nextLook ?? Number.POSITIVE_INFINITY),
+    );
     this.#timer = setTimeout(() => void this.#trigger(), this.#failures > 0 ? retry : rest);
   }
 
   /** A step where the last pass allows it; otherwise, and every resync interval, the whole. */
   async #advance(input: DiscoveryInput | undefined): Promise<Pass> {
-    const from = this.#clock.monotonic() < this.#resyncAt ? this.#settled : undefined;
+    const stepping = this.#clock.monotonic() < this.#resyncAt && !this.#around?.tunnel;
+    const from = stepping ? this.#settled : undefined;
     this.#settled = undefined;
     const stepped = from && input ? await step(this.#config, from, input) : undefined;
     if (stepped) return stepped;
@@ -149,7 +168,7 @@ export class RouterDaemon {
       const pass = await this.#advance(input);
       this.#settled = settled(pass, input);
       const forwarding = await forwardingProblem();
-      const problems = [...pass.problems, ...(forwarding ? [forwarding] : [])];
+      const problems = [...pass.problems, ...this.#unencrypted, ...(forwarding ? [forwarding] : [])];
       for (const note of pass.notes) this.#log.info(note);
       if (pass.changed > 0) {
         const ms = Math.round(this.#clock.monotonic() - started);
@@ -190,13 +209,17 @@ export class RouterDaemon {
   /** Writes router.json when it says something new, or is not what was written: the volume is shared. */
   async #publish(pass: Pass, problems: readonly Problem[]): Promise<void> {
     const { device, gatewayIp, subnets } = pass;
-    const ready = device?.vxlan && gatewayIp !== undefined;
+    const { tunnel } = this.#around!;
+    const ready = device?.vxlan && gatewayIp !== undefined && (!tunnel || pass.tunnel);
     const plane: Omit<RouterFile, 'last_update'> = {
       version: 1,
       ...(this.#input && { stack_id: this.#input.self.stack_id }),
       subnets: ready ? [...subnets] : [],
       ...(ready && { gateway_ip: gatewayIp, vtep_mac: device.mac, vxlan_port: device.vxlan!.port, mtu: device.mtu }),
+      ...(ready && pass.tunnel && { wg_public_key: pass.tunnel.publicKey, wg_port: pass.tunnel.port }),
       underlay: this.#around!.underlay,
+      ...(tunnel &&
+        this.#config.encryption !== 'off' && { encryption: { mode: this.#config.encryption, engine: tunnel.engine } }),
       problems: problems.slice(0, 32).map(({ code, message }) => ({ code, message: message.slice(0, 1000) })),
     };
     const text = JSON.stringify(plane);
@@ -206,7 +229,7 @@ export class RouterDaemon {
     const file: RouterFile = { ...plane, last_update: isoTime(this.#clock.wall()) };
     await this.#file.write(`${JSON.stringify(file, undefined, 2)}\n`);
     this.#written = text;
-    if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp };
+    if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp, key: pass.tunnel?.publicKey };
   }
 
   /** Names are a comfort: what keeps them from working is said, and keeps nothing else from working. */

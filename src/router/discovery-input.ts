@@ -15,6 +15,8 @@ export interface DiscoveryInput {
   readonly self: SelfEntry;
   readonly peers: readonly PeerEntry[];
   readonly sources?: Readonly<Record<string, SourceState>>;
+  /** All that the file names, where `peers` is only those with whom there is a way to speak. */
+  readonly known?: readonly PeerEntry[];
   /** Entries that were not understood, in words. */
   readonly dropped: readonly string[];
 }

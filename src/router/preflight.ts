@@ -55,3 +55,11 @@ export async function bridgeFilterLoaded(): Promise<boolean> {
     () => false,
   );
 }
+
+/** Why nothing can be encrypted here, with the line that mends it. */
+export function noEngine(mode: string): string {
+  return (
+    `ENCRYPTION=${mode}, but the kernel has no WireGuard and the container no /dev/net/tun, which wireguard-go needs instead; ` +
+    'on the host run: modprobe wireguard; or add to the router service: devices: [/dev/net/tun] and ports: ["51820-51821:51820-51821/udp"]'
+  );
+}

@@ -29,7 +29,7 @@ export async function surroundings(config: RouterConfig, log: Logger): Promise<S
     log.warn(
       'the kernel has no nft_fwd_netdev: packets take the slower ordinary path, and two stacks on one host may not reach each other',
     );
-  if (underlay === 'published') {
+  if (underlay === 'published' && config.encryption === 'off') {
     const why = handle ? 'UNDERLAY=published' : `the host's network namespace is not mounted at ${config.handle}`;
     log.warn(
       `using the published underlay (${why}): publish the VXLAN port on this service, ports: ["4789:4789/udp"]. ` +
@@ -54,4 +54,18 @@ export function explainDeviceError(message: string, config: RouterConfig): strin
     return `the kernel refuses NET_ADMIN in the host's network namespace (user-namespace remapping?); set UNDERLAY=published and ports: ["4789:4789/udp"] (${message})`;
   }
   return message;
+}
+
+/** What the tunnel runs on, and what a published one needs. */
+export function encryptionNote(
+  { encryption, wgPort }: RouterConfig,
+  { engine, underlay }: { readonly engine: string; readonly underlay: string },
+): string {
+  const first = wgPort === 'auto' ? 51_820 : wgPort;
+  const what = engine === 'kernel' ? 'WireGuard of the kernel' : 'wireguard-go, since the kernel has no WireGuard';
+  const how =
+    underlay === 'host'
+      ? 'its socket in the host'
+      : `its socket in this container: the router service needs ports: ["${first}-${first + 1}:${first}-${first + 1}/udp"]`;
+  return `encryption ${encryption}: ${what}, ${how}`;
 }

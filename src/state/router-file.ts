@@ -18,6 +18,9 @@ export const RouterFileSchema = v.object({
   ...DataPlaneEntries,
   underlay: v.optional(v.picklist(['host', 'published'])),
   mtu: v.optional(MtuSchema),
+  encryption: v.optional(
+    v.object({ mode: v.picklist(['wireguard', 'required']), engine: v.picklist(['kernel', 'wireguard-go']) }),
+  ),
   problems: v.optional(v.pipe(v.array(ProblemSchema), v.maxLength(32))),
 });
 
