@@ -1,18 +1,11 @@
 /** Encrypted paths between the same two hosts: what ours will be measured against. */
-import type { Findings, Row } from '../rows.ts';
+import { atLeast, type Findings, type Row } from '../rows.ts';
 import { interleaved, median, ratioOf } from '../stats.ts';
 import { tcp } from './probes.ts';
 import { nebula, wireguard } from './tunnels.ts';
-import { type Endpoint, reachable } from './world.ts';
+import { type Endpoint, raw, reachable, serve, stackUp } from './world.ts';
 
 const TUNNELS = { 'wireguard-go': wireguard, Nebula: nebula };
-const NOT_YET: Row = {
-  id: 'data.encrypted.ours',
-  what: 'one TCP flow, encrypted / bare wireguard-go',
-  unit: 'x',
-  note: 'not yet: there is no encryption of ours',
-};
-
 async function tunnelRow(name: keyof typeof TUNNELS, [from, to]: readonly [Endpoint, Endpoint]): Promise<Row> {
   const row = { id: `data.encrypted.${name}`, what: `one TCP flow, ${name} / host to host`, unit: 'x' };
   try {
@@ -29,8 +22,31 @@ async function tunnelRow(name: keyof typeof TUNNELS, [from, to]: readonly [Endpo
   }
 }
 
+/** Two stacks with ENCRYPTION=required against wireguard-go between their hosts, with nothing around it. */
+async function oursRow(): Promise<Row> {
+  const row = { id: 'data.encrypted.ours', what: 'one TCP flow, encrypted / bare wireguard-go', unit: 'x', goal: atLeast(0.9) };
+  try {
+    const from = await stackUp({ name: 'stack-e', host: 1, subnet: '172.25.0', encrypted: true });
+    const to = await stackUp({ name: 'stack-g', host: 2, subnet: '172.24.0', encrypted: true });
+    await serve(to);
+    await reachable(from, to);
+    const [near, far] = [raw(1), { ...raw(2), address: BARE }];
+    const samples = await interleaved(5, {
+      ours: async () => (await tcp(from, to, 2)).gigabits,
+      'wireguard-go': async () => (await tcp(near, far, 2)).gigabits,
+    });
+    const note = `${median(samples.ours!).toFixed(2)} / ${median(samples['wireguard-go']!).toFixed(2)} Gbit/s`;
+    return { ...row, value: ratioOf(samples.ours!, samples['wireguard-go']!), note, samples };
+  } catch (cause) {
+    return { ...row, note: (cause as Error).message.slice(0, 120) };
+  }
+}
+
+/** Host 2 inside the bare tunnel, which the first row has made. */
+const BARE = '10.88.1.2';
+
 export async function encryptedRows(hosts: readonly [Endpoint, Endpoint]): Promise<Findings> {
   const rows: Row[] = [];
   for (const name of ['wireguard-go', 'Nebula'] as const) rows.push(await tunnelRow(name, hosts));
-  return { rows: [...rows, NOT_YET], series: [] };
+  return { rows: [...rows, await oursRow()], series: [] };
 }

@@ -25,12 +25,18 @@ export interface StackOptions {
   /** First three numbers of its subnet. */
   readonly subnet: string;
   readonly published?: boolean;
+  readonly encrypted?: boolean;
 }
 
-export function composeLine({ name, subnet, published }: StackOptions, ...words: string[]): string[] {
-  const files = ['-f', `${HERE}/stack.yml`, ...(published ? ['-f', `${HERE}/published.yml`] : [])];
-  // Stacks of the two underlays are not to find each other.
-  const env = [`SUBNET=${subnet}`, `COMPOSE_PROJECT_NAME=${name}`, `VNI=${published ? 2000 : 1000}`];
+export function composeLine(
+  { name, subnet, published, encrypted }: StackOptions,
+  ...words: string[]
+): string[] {
+  const more = published ? 'published.yml' : encrypted ? 'encrypted.yml' : undefined;
+  const files = ['-f', `${HERE}/stack.yml`, ...(more ? ['-f', `${HERE}/${more}`] : [])];
+  // Stacks of the different underlays are not to find each other.
+  const vni = published ? 2000 : encrypted ? 3000 : 1000;
+  const env = [`SUBNET=${subnet}`, `COMPOSE_PROJECT_NAME=${name}`, `VNI=${vni}`];
   return ['env', ...env, 'docker', 'compose', '--progress', 'quiet', ...files, ...words];
 }
 
