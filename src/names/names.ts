@@ -8,7 +8,7 @@ import type { DnsServer } from '../config/dns-config.ts';
 import type { Clock } from '../process/clock.ts';
 import { DNS_PORT } from './ask.ts';
 import { Directory, isInside, type View } from './directory.ts';
-import { parseResolvConf } from './outside.ts';
+import { Outside, parseResolvConf } from './outside.ts';
 import { resolve } from './resolver.ts';
 import { DnsServerSockets } from './server.ts';
 
@@ -42,7 +42,7 @@ export class Names {
   readonly #clock: Clock;
   readonly #places: Places;
   #directory: Directory | undefined;
-  #outside: readonly DnsServer[] = [];
+  #outside = new Outside([]);
   #dockerAddress: string | undefined;
   #listening: { address: string; sockets: DnsServerSockets } | undefined;
 
@@ -63,7 +63,7 @@ export class Names {
     const { gateway_ip: address } = view.self;
     if (this.#listening?.address === address) return false;
     this.stop();
-    this.#outside = parseResolvConf(await readFile(this.#places.resolvConf, 'utf8').catch(() => ''));
+    this.#outside = new Outside(parseResolvConf(await readFile(this.#places.resolvConf, 'utf8').catch(() => '')));
     const sockets = new DnsServerSockets({
       admits: (source) => this.#directory!.asker(source) !== undefined,
       answer: ({ bytes, source, transport }) => this.#answer({ bytes, source, transport }),

@@ -1,11 +1,10 @@
 /** From a query to its answer: decides who knows, asks them, and says it in DNS. */
-import type { DnsServer } from '../config/dns-config.ts';
 import { type Asker, isInside } from './directory.ts';
 import { type Found, NOTHING, shuffled } from './found.ts';
 import { type Answer, decodeQuery, encodeAnswer, encodeRefusal, type Query, type Rcode } from './message.ts';
 import { targetOf } from './name.ts';
 import { otherAddress, otherService } from './other-stack.ts';
-import { askOutside } from './outside.ts';
+import type { Outside } from './outside.ts';
 import { type OwnStack, ownAddress, ownService } from './own-stack.ts';
 
 /** RFC 1035 section 4.2.2: the length of a message by TCP has two bytes. */
@@ -13,7 +12,7 @@ const TCP_LIMIT = 65_535;
 
 export interface Names extends OwnStack {
   readonly domain: string;
-  readonly outside: readonly DnsServer[];
+  readonly outside: Outside;
 }
 
 export interface Request {
@@ -65,7 +64,7 @@ async function forwarded(names: Names, asker: Asker, request: Request, query: Qu
   const limit = request.transport === 'udp' ? query.udpLimit : TCP_LIMIT;
   // Another stack's router is answered for this stack alone, and what this router asks itself would go round in circles.
   if (asker.kind !== 'stack') return encodeAnswer(query, 'REFUSED', [], limit);
-  const answer = await askOutside(names.outside, request.bytes, request.transport);
+  const answer = await names.outside.ask(request.bytes, request.transport);
   return answer ?? encodeAnswer(query, 'SERVFAIL', [], limit);
 }
 

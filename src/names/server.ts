@@ -10,6 +10,8 @@ import type { Request } from './resolver.ts';
 const MAX_PENDING = 256;
 const MAX_CONNECTIONS = 64;
 const MAX_CONNECTIONS_PER_CLIENT = 8;
+/** Answers that a client has not yet taken, in bytes: one who asks and never reads must not fill the memory. */
+const MAX_UNREAD_BYTES = 262_144;
 /** RFC 7766 section 6.2.3: idle connections are closed, on the order of seconds. */
 const IDLE_MS = 5000;
 
@@ -116,7 +118,7 @@ export class DnsServerSockets {
         const bytes = received.subarray(2, 2 + length);
         received = received.subarray(2 + length);
         const answer = await this.#answer({ bytes, source, transport: 'tcp' });
-        if (!answer) return void socket.destroy();
+        if (!answer || socket.writableLength > MAX_UNREAD_BYTES) return void socket.destroy();
         const head = Buffer.alloc(2);
         head.writeUInt16BE(answer.length);
         socket.write(Buffer.concat([head, answer]));

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { localTargets } from './local-targets.ts';
 import { inputs } from './mutate.ts';
+import { namesTargets } from './names-targets.ts';
 import { networkTargets } from './network-targets.ts';
 import type { Target } from './target.ts';
 import { trustTargets } from './trust-targets.ts';
 
-export const TARGETS: readonly Target[] = [...networkTargets, ...trustTargets, ...localTargets];
+export const TARGETS: readonly Target[] = [...networkTargets, ...namesTargets, ...trustTargets, ...localTargets];
 const CORPUS = fileURLToPath(new URL('corpus', import.meta.url));
 /** The process must not fill up while it fuzzes: so much more than at the start is a violation. */
 const MOST_GROWTH_BYTES = 256 * 1024 * 1024;
