@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 # What a run without arguments does: two lanes side by side, each one level after the other, since levels of one lane share parts of the machine.
 LANE_1=(unit kernel fuzz sources engines kernels)
 LANE_2=(lab contexts examples)
+LANE_1+=(browser)
 # Only when named: these want the machine for themselves.
 EXTRA=(bench long chaos)
 LEVELS=("${LANE_1[@]}" "${LANE_2[@]}")
@@ -14,6 +15,7 @@ usage() {
 Usage: scripts/test.sh [LEVEL...]
 
   unit      pure parts, with property tests; types and style (no root)
+  browser   the map's page in a headless Chromium (root, to install it)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
   kernels   the daemons on Debian's stock kernels 6.1 and 6.12, in QEMU (root)
@@ -78,6 +80,7 @@ run_tests() {
 }
 
 level_unit() { npm run -s check && run_tests unit 2 test/unit test/images; }
+level_browser() { run_tests browser 1 test/browser; }
 level_kernel() { run_tests kernel 1 test/kernel; }
 level_fuzz() { run_tests fuzz 1 test/fuzz; }
 level_kernels() { run_tests kernels 1 test/kernels; }
@@ -132,6 +135,7 @@ wants_any() { for level in "$@"; do if wants "$level"; then return 0; fi; done; 
 
 setup_node
 npm run -s build
+if wants browser; then REQUIRED_COMMANDS+='chromium chromium'; fi
 [ "$(id -u)" != 0 ] || setup_packages
 
 side_by_side=

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { readCapped } from '../state/atomic-file.ts';
 import { MAX_DISCOVERY_BYTES } from '../state/discovery-file.ts';
 import { MAX_ROUTER_BYTES } from '../state/router-file.ts';
+import { MAX_STATUS_BYTES } from '../state/status-file.ts';
 import { viewOf } from './view.ts';
 
-const MAX_STATUS_BYTES = 8 * 1024 * 1024;
 /** Several open pages share one reading of the files. */
 const KEPT_MS = 500;
 

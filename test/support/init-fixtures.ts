@@ -135,7 +135,7 @@ export const SHAPES: readonly Shape[] = [
     stackId: 'my-names',
     network: 'default',
     target: 'compose.override.yaml',
-    connected: ['router', 'discovery'],
+    connected: ['router', 'discovery', 'map'],
     names: { discovery: 'docker-router-discovery', router: 'docker-router', volume: 'docker-router-state' },
   },
   {

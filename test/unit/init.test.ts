@@ -15,7 +15,7 @@ import { contains, overlaps, parseIpv4, parsePrefix } from '../../src/net/ipv4.t
 import { FIXTURES, REFUSED, SHAPES } from '../support/init-fixtures.ts';
 import { record } from '../support/records.ts';
 
-const NOTHING: Found = { host: [], stacks: [], heard: [], mtu: 1500 };
+const NOTHING: Found = { host: [], stacks: [], heard: [], mtu: 1500, nameServers: ['192.0.2.53'] };
 
 async function project(name: string, args: readonly string[] = []) {
   const folder = join(FIXTURES, name);
@@ -125,4 +125,14 @@ test('our file is known again, and an edit of it is seen', async () => {
   assert.ok(isOurs(text) && !isEdited(text));
   assert.ok(isEdited(text.replace('unless-stopped', 'always')));
   assert.ok(!isOurs('services: {}\n'));
+});
+
+test('name servers: the router, then one of the host; services that have their own keep them', async () => {
+  const { loaded, options } = await project('inherited');
+  const { override, gateway } = decide(loaded, { ...options, dns: true }, NOTHING);
+  assert.deepEqual(override.dns, { services: ['base', 'api'], servers: [gateway, '192.0.2.53'] });
+  assert.deepEqual(parse(overrideText(template(), override)).services.api, { dns: [gateway, '192.0.2.53'] });
+  const alone = decide(loaded, { ...options, dns: true }, { ...NOTHING, nameServers: [] });
+  assert.deepEqual(alone.override.dns?.servers, [gateway]);
+  assert.match(alone.notes.join(), /add a second one to dns/);
 });

@@ -29,6 +29,8 @@ export interface Found {
   readonly heard: readonly StackRecord[];
   readonly hostAddress?: string;
   readonly mtu: number;
+  /** Those of the host. */
+  readonly nameServers: readonly string[];
   /** Subnet in the file that init wrote before. */
   readonly previous?: string;
 }
@@ -164,6 +166,10 @@ export function decide(project: Project, options: Options, found: Found): Decisi
   const prefix = subnetFor(stackId, own, options, found, notes);
   checkGateway(own, prefix);
   const gateway = gatewayFor(prefix, own, project, choice.key);
+  if (options.dns && found.nameServers.length === 0)
+    notes.push(
+      'this host has no name server but itself, so the services ask the router alone; add a second one to dns: for the time when it is away',
+    );
   const override: Override = {
     network: choice.key,
     subnet: own?.subnet ?? formatPrefix(prefix),
@@ -172,7 +178,9 @@ export function decide(project: Project, options: Options, found: Found): Decisi
     ...(chosen?.mtu === undefined && { mtu: options.mtu ?? found.mtu - TUNNEL_BYTES }),
     ...(stackId !== project.name && { stackId }),
     vni: vniFor(options, found, notes),
-    ...(options.dns && { dns: { services: askers(project, choice), servers: [gateway] } }),
+    ...(options.dns && {
+      dns: { services: askers(project, choice), servers: [gateway, ...found.nameServers.slice(0, 1)] },
+    }),
     services: new Set(project.services.keys()),
     volumes: project.volumes,
   };

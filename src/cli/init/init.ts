@@ -18,7 +18,8 @@ import {
   dockerNetworks,
   folderName,
   hostRoutes,
-  nameServerNetworks,
+  nameServers,
+  networksOf,
   seesHost,
   subnetsIn,
   takenBy,
@@ -46,7 +47,7 @@ async function lookAround(loaded: Loaded, options: Options, previous: string | u
   const [routes, networks, servers, file, heard, address] = await Promise.all([
     hostRoutes(),
     dockerNetworks(name),
-    nameServerNetworks(),
+    nameServers(),
     subnetsIn(`${process.env.STATE_DIR || '/var/lib/docker-router'}/discovery.json`),
     listens ? hear(group(), options.listenMs) : undefined,
     visible ? defaultSourceAddress() : undefined,
@@ -55,7 +56,7 @@ async function lookAround(loaded: Loaded, options: Options, previous: string | u
   // This stack itself, running already: what it says is no obstacle to it.
   const foreign = records.filter((record) => record.stack_id !== stackId);
   const found: Found = {
-    host: [...routes.taken, ...networks, ...servers],
+    host: [...routes.taken, ...networks, ...networksOf(servers)],
     stacks: [
       ...foreign.flatMap((record) => takenBy(record.stack_id, record.subnets)),
       ...file.filter(({ stack }) => stack !== stackId).flatMap(({ stack, subnet }) => takenBy(stack, [subnet])),
@@ -63,6 +64,7 @@ async function lookAround(loaded: Loaded, options: Options, previous: string | u
     heard: records,
     ...(address && { hostAddress: address }),
     mtu: routes.mtu,
+    nameServers: servers,
     ...(previous && { previous }),
   };
   const seen = {

@@ -28,9 +28,6 @@ Run again it brings its own file up to date, and changes nothing when there is n
       --force              replace our file even if it was edited by hand
 `;
 
-/** Whether the router answers names yet. */
-export const NAMES = false;
-
 const OPTIONS = {
   'dry-run': { type: 'boolean', short: 'n' },
   file: { type: 'string', short: 'f', multiple: true },
@@ -97,7 +94,7 @@ export function readOptions(args: readonly string[]): Options | undefined {
     stackId: checked('stack-id', stackId),
     vni: checked('vni', vni),
     mtu: checked('mtu', integer(576, 65_485)),
-    dns: NAMES && !values['no-dns'],
+    dns: !values['no-dns'],
     listenMs: (checked('listen', listenSeconds) ?? 1) * 1000,
     force: values.force ?? false,
   };

@@ -1,4 +1,5 @@
 /** The override file's text. Pure. */
+import * as v from 'valibot';
 import { type Document, isMap, isScalar, isSeq, parseDocument, type Scalar, type YAMLMap } from 'yaml';
 import { marked } from './mark.ts';
 
@@ -123,6 +124,7 @@ export function overrideText(template: string, override: Override): string {
   renameVolume(document, 'docker-router', freeName(['docker-router', 'docker-router-state'], override.volumes));
   renameKey(services, 'discovery', freeName(['discovery', 'docker-router-discovery'], override.services));
   renameKey(services, 'router', freeName(['router', 'docker-router'], override.services));
+  renameKey(services, 'map', freeName(['map', 'docker-router-map'], override.services));
   setDns(document, override);
   moveLast(document, 'volumes');
   return marked(document.toString({ lineWidth: 0, flowCollectionPadding: false }));
@@ -141,12 +143,19 @@ function moveLast(document: Document, key: string): void {
   document.set(spaced(document, key), value);
 }
 
-/** Subnet and router address of a file that init wrote before; undefined when it holds none. */
+const Written = v.object({
+  networks: v.record(
+    v.string(),
+    v.nullish(v.object({ ipam: v.object({ config: v.array(v.object({ subnet: v.string() })) }) })),
+  ),
+});
+
+/** Subnet in a file that init wrote before; undefined when it holds none, or somebody has damaged it. */
 export function previousSubnet(text: string): string | undefined {
-  const networks = parseDocument(text).toJS()?.networks as Record<string, unknown> | undefined;
-  for (const network of Object.values(networks ?? {})) {
-    const subnet = (network as { ipam?: { config?: { subnet?: unknown }[] } } | null)?.ipam?.config?.[0]?.subnet;
-    if (typeof subnet === 'string') return subnet;
+  try {
+    const { networks } = v.parse(Written, parseDocument(text).toJS());
+    return Object.values(networks).find((network) => network)?.ipam.config[0]?.subnet;
+  } catch {
+    return undefined;
   }
-  return undefined;
 }

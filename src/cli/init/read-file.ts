@@ -149,7 +149,11 @@ export function yamlValues(name: string, text: string): unknown[] {
   return [...documents].map((document) => {
     const error = document.errors[0];
     if (error) throw new InitProblem(`${name} is not YAML: ${error.message.trim()}`);
-    return document.toJS({ maxAliasCount: MAX_ALIASES });
+    try {
+      return document.toJS({ maxAliasCount: MAX_ALIASES });
+    } catch (cause) {
+      throw new InitProblem(`${name} is not YAML: ${(cause as Error).message}`);
+    }
   });
 }
 

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import * as v from 'valibot';
 import { interfaceMtu } from '../../discovery/host.ts';
-import { parseIpv4, parsePrefix, prefixOf } from '../../net/ipv4.ts';
+import { isHostAddress, parseIpv4, parsePrefix, prefixOf } from '../../net/ipv4.ts';
 import { run } from '../../process/run.ts';
 import { PrefixSchema, parseJson, StackIdSchema, SubnetsSchema } from '../../record/record.ts';
 import { readCapped } from '../../state/atomic-file.ts';
@@ -106,12 +106,20 @@ export async function dockerNetworks(project: string): Promise<Taken[]> {
   }
 }
 
+/** The host's name servers that a container can reach as well; a loopback address is another host's to each of them. */
+export async function nameServers(): Promise<string[]> {
+  const found = [...(await text('/etc/resolv.conf')).matchAll(/^nameserver\s+([0-9.]+)\s*$/gm)].map(
+    ([, server]) => server!,
+  );
+  return found.filter((server) => isHostAddress(parseIpv4(server) ?? 0));
+}
+
 /** Around each name server that is in a private network lies a network of which the host may have no route of its own. */
-export async function nameServerNetworks(): Promise<Taken[]> {
-  return [...(await text('/etc/resolv.conf')).matchAll(/^nameserver\s+([0-9.]+)/gm)].flatMap(([, server]) => {
-    const address = parseIpv4(server!);
-    return address === undefined ? [] : [{ prefix: prefixOf(address, 16), by: `the network of name server ${server}` }];
-  });
+export function networksOf(servers: readonly string[]): Taken[] {
+  return servers.map((server) => ({
+    prefix: prefixOf(parseIpv4(server)!, 16),
+    by: `the network of name server ${server}`,
+  }));
 }
 
 const SeenFile = v.object({

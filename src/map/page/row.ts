@@ -36,7 +36,6 @@ function spark(samples: readonly Sample[]): Node[] {
 
 function facts(peer: MapPeer, rate: number | undefined): [string, string][] {
   const all: [string, string | undefined][] = [
-    ['State', peer.words],
     ['Subnets', peer.subnets.join(', ')],
     ['Gateway', peer.gateway],
     ['Tunnel to', peer.endpoint],

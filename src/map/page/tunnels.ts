@@ -19,6 +19,8 @@ interface Box {
 /** Distance of the lines that run beside the cards, where these stand below each other. */
 const GUTTER = 17;
 const ROUND = 12;
+/** Between a card and the line's end, which would be hidden behind it. */
+const GAP = 7;
 
 function boxOf(node: Element, origin: DOMRect): Box {
   const card = (node.closest('.host') ?? node).getBoundingClientRect();
@@ -33,7 +35,7 @@ function boxOf(node: Element, origin: DOMRect): Box {
 /** From one card's side into the other's, or along the gutter to the left where both stand in one column. */
 function curve(from: Box, to: Box): { d: string; end: [number, number] } {
   if (to.left > from.right + 20 || to.right < from.left - 20) {
-    const [x1, x2] = to.left > from.right ? [from.right, to.left] : [from.left, to.right];
+    const [x1, x2] = to.left > from.right ? [from.right, to.left - GAP] : [from.left, to.right + GAP];
     const bend = (x2 - x1) * 0.55;
     return {
       d: `M${x1} ${from.middle}C${x1 + bend} ${from.middle} ${x2 - bend} ${to.middle} ${x2} ${to.middle}`,
@@ -44,8 +46,8 @@ function curve(from: Box, to: Box): { d: string; end: [number, number] } {
   const way = Math.sign(to.middle - from.middle) || 1;
   const round = Math.min(ROUND, Math.abs(to.middle - from.middle) / 2);
   const [a, b] = [from.middle + way * round, to.middle - way * round];
-  const d = `M${from.left} ${from.middle}H${x + round}Q${x} ${from.middle} ${x} ${a}V${b}Q${x} ${to.middle} ${x + round} ${to.middle}H${to.left}`;
-  return { d, end: [to.left, to.middle] };
+  const d = `M${from.left} ${from.middle}H${x + round}Q${x} ${from.middle} ${x} ${a}V${b}Q${x} ${to.middle} ${x + round} ${to.middle}H${to.left - GAP}`;
+  return { d, end: [to.left - GAP, to.middle] };
 }
 
 /** 1.6 pixels for silence, one more for every tenfold traffic from a kilobyte a second on. */
