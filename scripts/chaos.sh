@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Faults in the lab, one after the other, with traffic between all stacks and a model of what must be true.
+# Faults in the lab, one after the other, with traffic between all stacks and a model of what must be true. See docs/reliability.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

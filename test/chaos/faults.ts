@@ -19,6 +19,12 @@ const GARBAGE = `head -c 3000 /dev/urandom`;
 
 export const FAULTS: readonly Fault[] = [
   {
+    name: 'nothing',
+    promise: 'what the machine itself loses, to hold the other figures against',
+    within: SLACK,
+    run: (stage) => stage.sleep(5000),
+  },
+  {
     name: 'discovery-killed',
     promise: 'at once, no probe lost',
     within: SLACK,

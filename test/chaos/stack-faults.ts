@@ -69,6 +69,7 @@ export async function subnetMoved(stage: Stage): Promise<void> {
   const { world, random } = stage;
   const [a, b] = [anyStack(stage), pick(random, world.stacks)];
   if (a === b) return subnetMoved(stage);
+  await world.aim([a, b]);
   await Promise.all([a, b].map((stack) => world.on(stack, '$C down -t 5', 120_000)));
   [a.net, b.net] = [b.net, a.net];
   for (const stack of [a, b]) {

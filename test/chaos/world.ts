@@ -153,8 +153,8 @@ export class World {
     await this.aim();
   }
 
-  /** Tells every service where the others are; also when containers have got new addresses. */
-  async aim(): Promise<void> {
+  /** Tells every service where the others are, but for those whose addresses are about to be somebody else's. */
+  async aim(without: readonly WorldStack[] = []): Promise<void> {
     const look = (stack: WorldStack) =>
       this.on(
         stack,
@@ -174,7 +174,9 @@ export class World {
     );
     await Promise.all(
       this.stacks.map((stack) => {
-        const body = JSON.stringify(all.filter(({ name }) => name !== stack.name));
+        const body = JSON.stringify(
+          all.filter(({ name }) => name !== stack.name && !without.some((one) => one.name === name)),
+        );
         return this.on(
           stack,
           `curl -sf --retry 20 --retry-connrefused --retry-delay 1 -m 20 -X PUT -d '${body}' http://${this.#addresses.get(stack.name)}:7091/targets >/dev/null`,
