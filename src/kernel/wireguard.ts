@@ -83,6 +83,8 @@ export async function createTunnel(device: NewDevice, ports: readonly number[]):
   if (engine === 'wireguard-go') await createGo(name);
   else {
     const place = underlay === undefined ? [] : ['link-netns', underlay];
+    // The namespace needs an id before a device can be linked to it; a bridged container usually has one.
+    if (underlay !== undefined) await run(['ip', 'netns', 'set', underlay, 'auto']);
     await runOk(['ip', 'link', 'add', name, ...place, 'type', 'wireguard']);
   }
   try {
