@@ -19,4 +19,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: 'the identities this stack knows: list, forget (in the discovery container)',
     load: () => import('../trust/command.ts'),
   },
+  doctor: {
+    summary: 'what goes wrong in practice, checked in order, with the line that mends it',
+    load: () => import('./doctor.ts'),
+  },
 };

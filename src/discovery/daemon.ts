@@ -23,7 +23,7 @@ import type { Trust } from '../trust/start.ts';
 import { HostView } from './host.ts';
 import { type InstanceIdentity, nextIdentity } from './identity.ts';
 import { rememberedPeers } from './remembered.ts';
-import { changes, explainWriteError, material, report, stoodIn } from './report.ts';
+import { changes, type Dropped, explainWriteError, material, report, stoodIn } from './report.ts';
 import { selfRecord } from './self-record.ts';
 
 /** Events within this time make one write; or within twice the time that a write takes, so that a crowd does not keep a processor busy. */
@@ -50,7 +50,7 @@ export class DiscoveryDaemon {
   readonly #routerFile: TrackedFile<RouterFile>;
   readonly #sourceStates = new Map<string, SourceState>();
   readonly #trust: Trust | undefined;
-  readonly #dropped = new Map<string, number>();
+  readonly #dropped = new Map<string, Dropped>();
   readonly #stoppers: (() => void)[] = [];
   #identity: InstanceIdentity | undefined;
   #plane: RouterFile | undefined;
@@ -147,7 +147,9 @@ export class DiscoveryDaemon {
 
   async #lookAtHost(): Promise<void> {
     this.#hostCheckedAt = this.#clock.monotonic();
+    const before = this.#host.signature;
     const news = await this.#host.refresh();
+    if (this.#host.signature !== before) this.#changed();
     if (news !== undefined) this.#log.info(news);
     this.#republish();
   }
@@ -202,7 +204,8 @@ export class DiscoveryDaemon {
     if (event.type === 'dropped') {
       const kind = `${source} ${event.kind}`;
       const before = this.#dropped.get(kind);
-      if (before !== undefined || this.#dropped.size < MAX_KINDS) this.#dropped.set(kind, (before ?? 0) + 1);
+      if (before !== undefined || this.#dropped.size < MAX_KINDS)
+        this.#dropped.set(kind, { count: (before?.count ?? 0) + 1, at: this.#clock.wall() });
       if (before === undefined) this.#changed();
       return this.#limited(kind, `${source}: ${event.kind} ${event.message}`);
     }
@@ -288,6 +291,7 @@ export class DiscoveryDaemon {
       self,
       interfaceName: this.#host.interfaceName,
       underlayMtu: this.#host.mtu,
+      bridgesFilter: this.#host.bridgesFilter,
       modes: this.#config.modes,
       known: this.#table.view(monotonicMs),
       sources: Object.fromEntries(this.#sourceStates),

@@ -84,12 +84,19 @@ export async function interfaceMtu(name: string): Promise<number | undefined> {
   }
 }
 
+/** Whether the host's bridges hand frames to iptables (net.bridge.bridge-nf-call-iptables); only the host's own namespace shows it. */
+export async function bridgesFilter(): Promise<boolean> {
+  const value = await readFile('/proc/sys/net/bridge/bridge-nf-call-iptables', 'utf8').catch(() => '0');
+  return value.trim() === '1';
+}
+
 /** Address, networks and MTU of the host, looked up again from time to time since all of them may change. */
 export class HostView {
   readonly #configured: string | 'auto';
   address: string | undefined;
   networks: HostNetwork[] = [];
   mtu: number | undefined;
+  bridgesFilter = false;
 
   constructor(configured: string | 'auto') {
     this.#configured = configured;
@@ -98,6 +105,11 @@ export class HostView {
   /** Interface that owns the address; undefined when the host is reached by an address of something before it (NAT). */
   get interfaceName(): string | undefined {
     return this.networks.find(({ address }) => address === this.address)?.name;
+  }
+
+  /** Differs when something that discovery.json depends on does. */
+  get signature(): string {
+    return JSON.stringify([this.networks, this.mtu, this.bridgesFilter]);
   }
 
   /** Looks again. Returns a line for the log when the address changed. */
@@ -109,6 +121,7 @@ export class HostView {
     // Without a default route the last address stays: the link may be down for a moment.
     if (address !== undefined) this.address = address;
     this.mtu = this.interfaceName === undefined ? undefined : await interfaceMtu(this.interfaceName);
+    this.bridgesFilter = await bridgesFilter();
     if (!changed) return undefined;
     const how = auto ? 'source address of the default route' : 'from HOST_IP';
     return `host address ${address} (${how}), interface ${this.interfaceName ?? 'none of this host'}`;

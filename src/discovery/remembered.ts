@@ -2,7 +2,7 @@
  * The peers of the file that this stack's last discovery wrote. A discovery that starts again would otherwise begin with an empty list, and
  * the router would take down every route until the others have been heard anew. Pure.
  */
-import { parseJson, parseWith, type StackRecord } from '../record/record.ts';
+import { parseJson, parseRecord, parseWith, type StackRecord } from '../record/record.ts';
 import { DiscoveryEnvelopeSchema, MAX_DISCOVERY_BYTES, type PeerEntry, PeerSchema } from '../state/discovery-file.ts';
 
 export interface RememberedPeer {
@@ -21,31 +21,9 @@ export interface Recollection {
 }
 
 /** The file does not say which publication it saw, so any that is heard is newer. */
-function recordOf({
-  stack_id,
-  vni,
-  host_ip,
-  subnets,
-  gateway_ip,
-  vtep_mac,
-  vxlan_port,
-  public_keys,
-  ...rest
-}: PeerEntry): StackRecord {
-  return {
-    stack_id,
-    vni,
-    host_ip,
-    subnets,
-    ...(gateway_ip !== undefined && { gateway_ip }),
-    ...(vtep_mac !== undefined && { vtep_mac }),
-    ...(vxlan_port !== undefined && { vxlan_port }),
-    ...(public_keys !== undefined && { public_keys }),
-    instance: rest.instance,
-    since: rest.since,
-    boot: 0,
-    seq: 0,
-  };
+function recordOf(peer: PeerEntry): StackRecord[] {
+  const record = parseRecord({ ...peer, boot: 0, seq: 0 });
+  return record.ok ? [record.value] : [];
 }
 
 /** None when the file is absent, damaged, another stack's or too old. Rejected peers are not remembered: what they say next is judged anew. */
@@ -59,6 +37,6 @@ export function rememberedPeers(
   return parsed.value.peers.flatMap((item) => {
     const peer = parseWith(PeerSchema, item);
     const known = peer.ok && peer.value.status !== 'rejected' && modes.includes(peer.value.source);
-    return known ? [{ source: peer.value.source, record: recordOf(peer.value) }] : [];
+    return known ? recordOf(peer.value).map((record) => ({ source: peer.value.source, record })) : [];
   });
 }

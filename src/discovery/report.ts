@@ -9,10 +9,17 @@ import type { DiscoveryFile, PeerEntry, SelfEntry, SourceState } from '../state/
 /** RFC 7348 section 5: announced until the router says otherwise. */
 export const DEFAULT_VXLAN_PORT = 4789;
 
+export interface Dropped {
+  readonly count: number;
+  /** Milliseconds since 1970 of the last one. */
+  readonly at: number;
+}
+
 export interface ReportInput {
   readonly self: StackRecord;
   readonly interfaceName: string | undefined;
   readonly underlayMtu: number | undefined;
+  readonly bridgesFilter?: boolean;
   readonly modes: readonly string[];
   readonly known: readonly Known[];
   readonly sources: Readonly<Record<string, SourceState>>;
@@ -21,7 +28,7 @@ export interface ReportInput {
   /** Stacks that are not believed to be who they say, with the reason. */
   readonly refused: readonly (Known & { readonly reason: string })[];
   /** Input that was dropped, by kind. */
-  readonly dropped: Readonly<Record<string, number>>;
+  readonly dropped: Readonly<Record<string, Dropped>>;
   readonly wallMs: number;
   readonly monotonicMs: number;
 }
@@ -49,12 +56,17 @@ export function report(input: ReportInput): DiscoveryFile {
     boot: input.self.boot,
     ...(input.interfaceName && { interface: input.interfaceName }),
     ...(input.underlayMtu && { underlay_mtu: input.underlayMtu }),
+    ...(input.bridgesFilter && { bridges_filter: true }),
   };
   const peers = [
     ...input.known.map((known, index) => peerEntry(known, verdicts[index], input)),
     ...input.refused.map((known) => peerEntry(known, known.reason, input)),
   ];
-  const dropped = Object.keys(input.dropped).length > 0 && { dropped: { ...input.dropped } };
+  const kinds = Object.entries(input.dropped);
+  const dropped = kinds.length > 0 && {
+    dropped: Object.fromEntries(kinds.map(([kind, { count }]) => [kind, count])),
+    last_dropped: Object.fromEntries(kinds.map(([kind, { at }]) => [kind, isoTime(at)])),
+  };
   return { version: 1, last_update: isoTime(input.wallMs), self, sources: { ...input.sources }, ...dropped, peers };
 }
 
@@ -83,7 +95,7 @@ export function stoodIn(...files: readonly (Stood | undefined)[]): (claim: Claim
 }
 
 /** The file without its times and counts: two files that differ only there say the same. That a new kind of input is dropped is news. */
-export function material({ dropped, ...file }: DiscoveryFile): string {
+export function material({ dropped, last_dropped: _last, ...file }: DiscoveryFile): string {
   const text = JSON.stringify(file, (key, value) => (key === 'last_seen' || key === 'last_update' ? undefined : value));
   return text + Object.keys(dropped ?? {}).join();
 }

@@ -3,7 +3,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { Clock } from '../process/clock.ts';
 import { randomHex } from '../process/random.ts';
 import { decodeProbe, encodeProbe, PROBE_PORT } from './message.ts';
-import { probeInterval, type Reach, UNPROBED, withResult } from './reach.ts';
+import { type Answer, probeInterval, type Reach, UNPROBED, withResult } from './reach.ts';
 
 /** An answer that takes longer counts as none. */
 const ANSWER_MS = 2000;
@@ -106,27 +106,32 @@ export class Prober {
     timer.unref();
     row.asked = { nonce, at: this.#clock.monotonic(), timer };
     // An unreachable network is an answer that does not come.
-    this.#socket.send(encodeProbe({ kind: 'question', nonce }), PROBE_PORT, gateway, () => undefined);
+    this.#socket.send(
+      encodeProbe({ kind: 'question', nonce, wallMs: this.#clock.wall() }),
+      PROBE_PORT,
+      gateway,
+      () => undefined,
+    );
   }
 
   /** Only routers that are routed to are answered and believed. */
   #receive(bytes: Buffer, from: RemoteInfo): void {
     const row = this.#rows.get(from.address);
     const message = row && decodeProbe(bytes);
-    if (!row || !message || from.port !== PROBE_PORT) return;
+    if (!row || !message) return;
     if (message.kind === 'question') {
-      this.#socket?.send(
-        encodeProbe({ kind: 'answer', nonce: message.nonce }),
-        PROBE_PORT,
-        from.address,
-        () => undefined,
-      );
-    } else if (row.asked?.nonce === message.nonce) this.#settle(row, this.#clock.monotonic() - row.asked.at);
+      const answer = encodeProbe({ ...message, kind: 'answer', wallMs: this.#clock.wall() }, bytes.length);
+      this.#socket?.send(answer, from.port, from.address, () => undefined);
+    } else if (row.asked?.nonce === message.nonce) {
+      const roundTripMs = this.#clock.monotonic() - row.asked.at;
+      const offset = message.wallMs - (this.#clock.wall() - roundTripMs / 2);
+      this.#settle(row, { roundTripMs, clockOffsetMs: offset });
+    }
   }
 
-  #settle(row: Row, roundTripMs: number | undefined): void {
+  #settle(row: Row, answer: Answer | undefined): void {
     clearTimeout(row.asked?.timer);
     row.asked = undefined;
-    row.reach = withResult(row.reach, roundTripMs, this.#clock.wall());
+    row.reach = withResult(row.reach, answer, this.#clock.wall());
   }
 }

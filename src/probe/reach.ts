@@ -8,18 +8,26 @@ export interface Reach {
   readonly results: readonly (number | undefined)[];
   /** Milliseconds since 1970 of the last answer; undefined when there never was one. */
   readonly answeredAt: number | undefined;
+  /** How far the other's clock was ahead of ours at the last answer, in milliseconds. */
+  readonly clockOffsetMs: number | undefined;
 }
 
-export const UNPROBED: Reach = { results: [], answeredAt: undefined };
+export type Answer = { readonly roundTripMs: number; readonly clockOffsetMs: number };
+
+export const UNPROBED: Reach = { results: [], answeredAt: undefined, clockOffsetMs: undefined };
 
 /**
  * The first answer ends what came before it: the other side's route may have been a moment later than ours, and that is no loss.
- * @param roundTripMs undefined when nothing came back
+ * @param answer undefined when nothing came back
  */
-export function withResult(reach: Reach, roundTripMs: number | undefined, wallMs: number): Reach {
-  if (roundTripMs === undefined) return { ...reach, results: [undefined, ...reach.results].slice(0, WINDOW) };
+export function withResult(reach: Reach, answer: Answer | undefined, wallMs: number): Reach {
+  if (answer === undefined) return { ...reach, results: [undefined, ...reach.results].slice(0, WINDOW) };
   const before = reach.answeredAt === undefined ? [] : reach.results;
-  return { results: [roundTripMs, ...before].slice(0, WINDOW), answeredAt: wallMs };
+  return {
+    results: [answer.roundTripMs, ...before].slice(0, WINDOW),
+    answeredAt: wallMs,
+    clockOffsetMs: answer.clockOffsetMs,
+  };
 }
 
 export interface ReachSummary {

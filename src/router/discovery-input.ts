@@ -1,4 +1,5 @@
 /** discovery.json as the router takes it: hostile input, each peer judged by itself. Pure. */
+import type * as v from 'valibot';
 import { parsePrefix } from '../net/ipv4.ts';
 import { type Claim, judgeAll, type Standing } from '../peers/judge.ts';
 import { type Parsed, parseJson, parseWith } from '../record/record.ts';
@@ -11,14 +12,28 @@ import {
   type SourceState,
 } from '../state/discovery-file.ts';
 
+export interface DroppedInput {
+  readonly count: number;
+  /** Milliseconds before the file was written. */
+  readonly ago: number;
+}
+
 export interface DiscoveryInput {
   readonly self: SelfEntry;
   readonly peers: readonly PeerEntry[];
   readonly sources?: Readonly<Record<string, SourceState>>;
   /** All that the file names, where `peers` is only those with whom there is a way to speak. */
   readonly known?: readonly PeerEntry[];
+  /** Input that discovery dropped, by kind. */
+  readonly droppedInput?: Readonly<Record<string, DroppedInput>>;
   /** Entries that were not understood, in words. */
   readonly dropped: readonly string[];
+}
+
+function droppedOf(file: v.InferOutput<typeof DiscoveryEnvelopeSchema>): Record<string, DroppedInput> {
+  const { dropped = {}, last_dropped = {}, last_update } = file;
+  const ago = (kind: string) => Date.parse(last_update) - Date.parse(last_dropped[kind] ?? last_update);
+  return Object.fromEntries(Object.entries(dropped).map(([kind, count]) => [kind, { count, ago: ago(kind) }]));
 }
 
 export function parseDiscovery(text: string): Parsed<DiscoveryInput> {
@@ -31,7 +46,16 @@ export function parseDiscovery(text: string): Parsed<DiscoveryInput> {
     if (peer.ok) peers.push(peer.value);
     else dropped.push(`peers[${index}]: ${peer.error}`);
   }
-  return { ok: true, value: { self: envelope.value.self, peers, sources: envelope.value.sources ?? {}, dropped } };
+  return {
+    ok: true,
+    value: {
+      self: envelope.value.self,
+      peers,
+      sources: envelope.value.sources ?? {},
+      dropped,
+      droppedInput: droppedOf(envelope.value),
+    },
+  };
 }
 
 /** The part of a stack's own entry that decides what the kernel shall hold; times do not. */

@@ -25,6 +25,7 @@ function peerStatus(peer: Routed, reach: Reach | undefined, came: Received | und
     stack_id: peer.stack_id,
     ...(seen && { loss: round(seen.loss, 3), probes: seen.probes, silent: seen.silent }),
     ...(seen?.roundTripMs !== undefined && { round_trip_ms: round(seen.roundTripMs, 3) }),
+    ...(reach?.clockOffsetMs !== undefined && { clock_offset_ms: Math.round(reach.clockOffsetMs) }),
     ...(reach?.answeredAt !== undefined && { last_answer: isoTime(reach.answeredAt) }),
     ...(came && { received_bytes: came.bytes, received_packets: came.packets }),
   };

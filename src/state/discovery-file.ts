@@ -41,6 +41,8 @@ export const SelfSchema = v.object({
   /** Interface of the host that owns host_ip, and its MTU: the router cannot see either. */
   interface: v.optional(v.pipe(v.string(), v.maxLength(15))),
   underlay_mtu: v.optional(MtuSchema),
+  /** The host hands bridged frames to iptables. */
+  bridges_filter: v.optional(v.boolean()),
 });
 export const SourceStateSchema = v.object({
   state: v.picklist(['ok', 'failing']),
@@ -55,6 +57,8 @@ const HeaderEntries = {
   sources: v.optional(v.record(v.string(), SourceStateSchema)),
   /** Input that was dropped since the start, by source and kind: forged, replayed, not sealed ... */
   dropped: v.optional(v.record(v.string(), v.pipe(v.number(), v.integer(), v.minValue(0)))),
+  /** When each kind was dropped last. */
+  last_dropped: v.optional(v.record(v.string(), TimeSchema)),
 };
 
 export const DiscoveryFileSchema = v.object({

@@ -18,6 +18,8 @@ export const PeerStatusSchema = v.object({
   /** Probes without an answer since the last one that had it. */
   silent: v.optional(Count),
   last_answer: v.optional(v.pipe(v.string(), v.isoTimestamp())),
+  /** How far that router's clock is ahead of this one's, in milliseconds. */
+  clock_offset_ms: v.optional(v.number()),
   /** What came from that stack since its entries are in the kernel. */
   received_bytes: v.optional(Count),
   received_packets: v.optional(Count),

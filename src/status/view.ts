@@ -64,8 +64,7 @@ export interface StatusInput {
 function condition(peer: PeerEntry, measured: PeerStatus | undefined): Condition {
   if (peer.status === 'rejected') return 'rejected';
   if (peer.subnets.length === 0) return 'waiting';
-  const { silent, probes } = measured ?? {};
-  if (silent !== undefined && (silent >= SILENT_PROBES || silent === probes)) return 'unreachable';
+  if ((measured?.silent ?? 0) >= SILENT_PROBES) return 'unreachable';
   if (peer.status === 'stale') return 'stale';
   return measured?.round_trip_ms === undefined ? 'unknown' : 'ok';
 }

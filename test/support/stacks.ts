@@ -40,6 +40,8 @@ export interface StackSpec {
   readonly services?: string;
   /** Lines of YAML for the router service, beside `extends`. */
   readonly router?: string;
+  /** The same for the discovery service. */
+  readonly discovery?: string;
   /** The whole ipam.config entry, where it is not to be the usual one. */
   readonly ipam?: string;
   readonly subnet?: string;
@@ -53,7 +55,9 @@ export async function writeStack(name: string, host: number, spec: StackSpec): P
   const text = `name: ${name}
 services:
   web: { image: docker-router-service, volumes: ["docker-router:/shared:ro"]${spec.web ? `, ${spec.web}` : ''} }
-${(spec.services ?? '').replace(/^(?=.)/gm, '  ')}  discovery: { extends: { file: /repo/examples/docker-router.yml, service: discovery } }
+${(spec.services ?? '').replace(/^(?=.)/gm, '  ')}  discovery:
+    extends: { file: /repo/examples/docker-router.yml, service: discovery }
+${(spec.discovery ?? '').replace(/^(?=.)/gm, '    ')}
   router:
     extends: { file: /repo/examples/docker-router.yml, service: router }
 ${(spec.router ?? '').replace(/^(?=.)/gm, '    ')}
