@@ -143,6 +143,8 @@ test('README: the lines added to a stack of your own connect it', async () => {
   await shell(1, `${both} ${again} --wait`, '/root/shop');
   const found = await shell(1, `${both} ${getent!.replace('exec ', 'exec -T ')}`, '/root/shop');
   assert.equal(found.split(/\s+/)[0], await addressOf(b));
+  const [doctorLine] = commands('README.md', 'doctor');
+  assert.match(await shell(1, `${doctorLine!.replace('exec ', 'exec -T ')} || true`, '/root/shop'), /✓ gateway/);
   const [statusLine] = commands('README.md', 'status');
   await eventually(15, async () =>
     assert.match(
