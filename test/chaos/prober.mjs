@@ -136,6 +136,8 @@ function stats() {
 createHttp((request, response) => {
   if (request.url === '/mark') {
     const now = performance.now();
+    // What is still unanswered belongs to what was before.
+    for (const target of targets.values()) target.pending.clear();
     for (const target of targets.values())
       Object.assign(fresh(target), { marked: true, answeredAt: Math.max(target.answeredAt, now - 1000) });
     wrong.length = 0;
