@@ -15,27 +15,23 @@ import {
   MAX_DISCOVERY_BYTES,
   type SourceState,
 } from '../state/discovery-file.ts';
-import { OwnFile } from '../state/own-file.ts';
 import { MAX_ROUTER_BYTES, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
 import type { Trust } from '../trust/start.ts';
+import { DroppedInput } from './dropped-input.ts';
+import { FileWriter, REFRESH_MS } from './file-writer.ts';
+import { healthOf } from './health.ts';
 import { HostView } from './host.ts';
 import { type InstanceIdentity, nextIdentity } from './identity.ts';
 import { rememberedPeers } from './remembered.ts';
-import { changes, type Dropped, explainWriteError, material, report, stoodIn } from './report.ts';
+import { report, stoodIn } from './report.ts';
 import { selfRecord } from './self-record.ts';
 
-/** Events within this time make one write; or within twice the time that a write takes, so that a crowd does not keep a processor busy. */
-const COALESCE_MS = 3;
-const COALESCE_MOST_MS = 1000;
 /** Timeouts are looked at this often. */
 const TICK_MS = 1000;
-/** `last_seen` and `last_update` are refreshed this often when nothing else changes. */
-const REFRESH_MS = 30_000;
+/** The host's addresses and routes are looked at this often. */
 const HOST_MS = 10_000;
-/** Kinds of dropped input that are counted: more than there are. */
-const MAX_KINDS = 100;
 
 export class DiscoveryDaemon {
   readonly #config: DiscoveryConfig;
@@ -46,24 +42,19 @@ export class DiscoveryDaemon {
   readonly #limiter = new LogLimiter();
   readonly #table = new PeerTable();
   readonly #host: HostView;
-  readonly #file: OwnFile;
+  readonly #file: FileWriter;
   readonly #routerFile: TrackedFile<RouterFile>;
   readonly #sourceStates = new Map<string, SourceState>();
   readonly #trust: Trust | undefined;
-  readonly #dropped = new Map<string, Dropped>();
+  readonly #dropped = new DroppedInput();
   readonly #stoppers: (() => void)[] = [];
   #identity: InstanceIdentity | undefined;
   #plane: RouterFile | undefined;
   #self: StackRecord | undefined;
   /** What stood when the process before this one ended. */
   #inherited: Pick<DiscoveryFile, 'peers'> | undefined;
-  #written: { file: DiscoveryFile; material: string; at: number } | undefined;
-  #pending: NodeJS.Timeout | undefined;
-  #writing: Promise<void> = Promise.resolve();
   #deadline = Number.POSITIVE_INFINITY;
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
-  #writeError: string | undefined;
-  #writeTook = 0;
   #stopped = false;
 
   constructor(config: DiscoveryConfig, sources: readonly Source[], clock: Clock, log: Logger, trust?: Trust) {
@@ -74,7 +65,13 @@ export class DiscoveryDaemon {
     this.#log = log;
     this.#host = new HostView(config.hostIp);
     this.#health = new HealthFile(config.healthFile);
-    this.#file = new OwnFile(join(config.stateDir, 'discovery.json'));
+    this.#file = new FileWriter(join(config.stateDir, 'discovery.json'), {
+      clock,
+      log,
+      warn: (kind, text) => this.#limited(kind, text),
+      compose: (monotonicMs) => this.#self && this.#report(this.#self, monotonicMs),
+      written: () => this.#updateHealth(),
+    });
     this.#routerFile = new TrackedFile(join(config.stateDir, 'router.json'), MAX_ROUTER_BYTES, (text) =>
       parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES),
     );
@@ -96,7 +93,7 @@ export class DiscoveryDaemon {
       () => clearInterval(tick),
     );
     this.#trust?.start({
-      changed: () => this.#changed(),
+      changed: () => this.#file.changed(),
       reclose: () => this.#publish(),
     });
     await this.#lookAtRouter();
@@ -117,10 +114,10 @@ export class DiscoveryDaemon {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const stop of this.#stoppers) stop();
-    clearTimeout(this.#pending);
+    this.#file.stop();
     await Promise.all(this.#sources.map((source) => source.stop()));
     this.#trust?.stop();
-    await this.#writing;
+    await this.#file.settled();
     this.#health.stop();
   }
 
@@ -131,25 +128,17 @@ export class DiscoveryDaemon {
     if (now >= this.#deadline) {
       this.#table.expire(now);
       this.#deadline = this.#table.nextDeadline(now);
-      this.#changed();
-    } else if (this.#written && now - this.#written.at >= REFRESH_MS) this.#changed();
-    this.#writing = this.#writing.then(() => this.#lookAtOwnFile());
+      this.#file.changed();
+    } else if (this.#file.isDue(now)) this.#file.changed();
+    this.#file.inspect();
     this.#updateHealth();
-  }
-
-  /** A router that starts while the file is damaged would know no peer until the next change. */
-  async #lookAtOwnFile(): Promise<void> {
-    if (!this.#written || this.#written.material === '' || (await this.#file.isIntact())) return;
-    this.#limited('own file', `${this.#file.path} was changed by somebody else; it is written again`);
-    this.#written = { ...this.#written, material: '' };
-    this.#changed();
   }
 
   async #lookAtHost(): Promise<void> {
     this.#hostCheckedAt = this.#clock.monotonic();
     const before = this.#host.signature;
     const news = await this.#host.refresh();
-    if (this.#host.signature !== before) this.#changed();
+    if (this.#host.signature !== before) this.#file.changed();
     if (news !== undefined) this.#log.info(news);
     this.#republish();
   }
@@ -188,7 +177,7 @@ export class DiscoveryDaemon {
       source.publish(next);
       if (first) source.start((event) => this.#onEvent(source.name, event));
     }
-    this.#changed();
+    this.#file.changed();
   }
 
   /** The same record once more, to be closed anew: its seal ends in time, or the keys are others. */
@@ -203,10 +192,7 @@ export class DiscoveryDaemon {
     const now = this.#clock.monotonic();
     if (event.type === 'dropped') {
       const kind = `${source} ${event.kind}`;
-      const before = this.#dropped.get(kind);
-      if (before !== undefined || this.#dropped.size < MAX_KINDS)
-        this.#dropped.set(kind, { count: (before?.count ?? 0) + 1, at: this.#clock.wall() });
-      if (before === undefined) this.#changed();
+      if (this.#dropped.count(kind, this.#clock.wall())) this.#file.changed();
       return this.#limited(kind, `${source}: ${event.kind} ${event.message}`);
     }
     if (event.type === 'state') return this.#onState(source, event);
@@ -214,7 +200,7 @@ export class DiscoveryDaemon {
     // Scanning thousands of rows for every event would cost more than looking at the next tick.
     const next = this.#table.size < 1000 ? this.#table.nextDeadline(now) : now + TICK_MS;
     this.#deadline = Math.min(this.#deadline, next);
-    this.#changed();
+    this.#file.changed();
   }
 
   /** Returns whether the table now says something new. */
@@ -249,41 +235,7 @@ export class DiscoveryDaemon {
     }
     this.#table.setReachable(source, event.ok || event.seeing === true, this.#clock.monotonic());
     this.#updateHealth();
-    this.#changed();
-  }
-
-  #changed(): void {
-    if (this.#stopped) return;
-    const wait = Math.min(COALESCE_MOST_MS, Math.max(COALESCE_MS, 2 * this.#writeTook));
-    this.#pending ??= setTimeout(() => {
-      this.#pending = undefined;
-      const began = this.#clock.monotonic();
-      this.#writing = this.#writing
-        .then(() => this.#write())
-        .finally(() => {
-          this.#writeTook = this.#clock.monotonic() - began;
-        });
-    }, wait);
-  }
-
-  async #write(): Promise<void> {
-    if (!this.#self) return;
-    const now = this.#clock.monotonic();
-    const file = this.#report(this.#self, now);
-    const text = material(file);
-    if (text === this.#written?.material && now - this.#written.at < REFRESH_MS) return;
-    for (const { level, text: line } of changes(this.#written?.file, file)) this.#log[level](line);
-    try {
-      await this.#file.write(`${JSON.stringify(file, undefined, 2)}\n`);
-      this.#writeError = undefined;
-      this.#written = { file, material: text, at: now };
-    } catch (cause) {
-      this.#writeError = explainWriteError(this.#file.path, cause as NodeJS.ErrnoException);
-      this.#limited('write', this.#writeError);
-      // Empty material differs from everything, so the next tick of the refresh writes again.
-      this.#written = { file, material: '', at: now - REFRESH_MS + 2 * TICK_MS };
-    }
-    this.#updateHealth();
+    this.#file.changed();
   }
 
   #report(self: StackRecord, monotonicMs: number): DiscoveryFile {
@@ -298,29 +250,25 @@ export class DiscoveryDaemon {
       policy: {
         allowedSubnets: this.#config.allowedSubnets.flatMap((text) => parsePrefix(text) ?? []),
         hostNetworks: this.#host.networks,
-        established: stoodIn(this.#written?.file, this.#inherited),
+        established: stoodIn(this.#file.file, this.#inherited),
       },
       filter: { allow: this.#config.allowStacks, deny: this.#config.denyStacks },
       refused: this.#trust?.refused(monotonicMs - this.#config.peerTimeoutMs) ?? [],
-      dropped: Object.fromEntries(this.#dropped),
+      dropped: Object.fromEntries(this.#dropped.kinds),
       wallMs: this.#clock.wall(),
       monotonicMs,
     });
   }
 
   #updateHealth(): void {
-    const failing = [...this.#sourceStates].filter(([, { state }]) => state === 'failing');
-    const problems = [
-      this.#host.address === undefined && 'no default route, so the host address is unknown; set HOST_IP',
-      this.#writeError,
-      ...failing.map(([name, { message }]) => `${name}: ${message}`),
-      this.#written?.file.self.reason,
-    ].filter((text) => typeof text === 'string');
-    if (problems.length > 0) this.#health.set('unhealthy', problems.join('; '));
-    else if (this.#written && this.#sourceStates.size === this.#sources.length) {
-      const accepted = this.#written.file.peers.filter(({ status }) => status !== 'rejected');
-      this.#health.set('ok', `${accepted.length} peers`);
-    }
+    const health = healthOf({
+      hostAddress: this.#host.address,
+      writeError: this.#file.error,
+      states: this.#sourceStates,
+      sources: this.#sources.length,
+      file: this.#file.file,
+    });
+    if (health) this.#health.set(health.status, health.message);
   }
 
   #limited(kind: string, text: string): void {

@@ -5,15 +5,10 @@ import type { Known } from '../peers/table.ts';
 import { isoTime } from '../process/clock.ts';
 import type { StackRecord } from '../record/record.ts';
 import type { DiscoveryFile, PeerEntry, SelfEntry, SourceState } from '../state/discovery-file.ts';
+import type { Dropped } from './dropped-input.ts';
 
 /** RFC 7348 section 5: announced until the router says otherwise. */
 export const DEFAULT_VXLAN_PORT = 4789;
-
-export interface Dropped {
-  readonly count: number;
-  /** Milliseconds since 1970 of the last one. */
-  readonly at: number;
-}
 
 export interface ReportInput {
   readonly self: StackRecord;
