@@ -8,6 +8,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const template = await readFile(`${root}/examples/docker-router.yml`, 'utf8');
 const { version } = JSON.parse(await readFile(`${root}/package.json`, 'utf8'));
 
+/** What both images have besides; a Dockerfile sees its own folder only, so it comes with the bundle. */
+const SHARED = ['supervise', 'healthcheck', 'compact.mjs'];
+
 /** @param {string} image @param {string} name @param {string} entry */
 async function bundle(image, name, entry) {
   const target = `${root}/${image}/dist`;
@@ -35,6 +38,7 @@ async function bundle(image, name, entry) {
     banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
     logLevel: 'warning',
   });
+  for (const file of SHARED) await copyFile(`${root}/image/${file}`, `${outdir}/${file}`);
   if (image === 'router') await mapPage(`${outdir}/map`);
   await rm(target, { recursive: true, force: true });
   await rename(outdir, target);
