@@ -3,8 +3,6 @@
  * is the router's container. Nothing outlives them.
  */
 import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { runOk } from '../../src/process/run.ts';
 
 export const HOST_ADDRESS = '10.77.0.1';
@@ -51,11 +49,13 @@ link set eth0 up
 route add default via 172.30.0.2 dev eth0
 `;
 
-/** File systems of its own for what a run writes: /tmp, and where `ip netns` keeps its names. */
+/** In /run, where nobody keeps this repository. */
+const FOLDER = '/run/bench';
+
+/** A file system of its own for what a run writes, and for the names that `ip netns` keeps. */
 export async function mountTemporary(): Promise<void> {
-  await runOk(['mount', '-t', 'tmpfs', 'bench', tmpdir()]);
-  await runOk(['mkdir', '-p', '/run/netns']);
-  await runOk(['mount', '-t', 'tmpfs', 'bench', '/run/netns']);
+  await runOk(['mount', '-t', 'tmpfs', 'bench', '/run']);
+  await runOk(['mkdir', FOLDER, '/run/netns']);
 }
 
 export async function makeHost(): Promise<void> {
@@ -65,5 +65,5 @@ export async function makeHost(): Promise<void> {
   await runOk(inRouter('sysctl', '-qw', 'net.ipv4.ip_forward=1'));
 }
 
-/** Gone with this process's own mount namespace: /tmp is one of its own. */
-export const freshFolder = (): string => mkdtempSync(join(tmpdir(), 'bench-'));
+/** Gone with this process's own mount namespace. */
+export const freshFolder = (): string => mkdtempSync(`${FOLDER}/`);

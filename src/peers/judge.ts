@@ -179,9 +179,16 @@ export function judgeSelf(self: Claim, claims: readonly Claim[], policy: Policy)
   const mine = prefixesOf(self);
   const own = flaw(self, mine, policy);
   if (own !== undefined) return own;
+  const meets = (claim: Claim) =>
+    claim.stack_id === self.stack_id ||
+    prefixesOf(claim).some((prefix) => mine.some((other) => overlaps(other, prefix)));
+  // The dearest question last: of thousands hardly one gets that far.
   const seniors = claims.filter(
     (claim) =>
-      claim.vni === self.vni && bySeniority(claim, self) < 0 && flaw(claim, prefixesOf(claim), policy) === undefined,
+      claim.vni === self.vni &&
+      bySeniority(claim, self) < 0 &&
+      meets(claim) &&
+      flaw(claim, prefixesOf(claim), policy) === undefined,
   );
   for (const claim of seniors.sort(bySeniority)) {
     if (claim.stack_id === self.stack_id) {

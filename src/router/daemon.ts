@@ -14,7 +14,7 @@ import { OwnFile } from '../state/own-file.ts';
 import { MAX_ROUTER_BYTES, type Problem, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
-import { type DiscoveryInput, parseDiscovery, routedPart } from './discovery-input.ts';
+import { type DiscoveryInput, parseDiscovery, sameRouted } from './discovery-input.ts';
 import { fatalProblems, forwardingProblem, noEngine } from './preflight.ts';
 import { type Pass, type Remembered, reconcile, type Surroundings } from './reconcile.ts';
 import { StatusReport } from './status-report.ts';
@@ -38,7 +38,8 @@ export class RouterDaemon {
   #input: DiscoveryInput | undefined;
   /** Peers with whom there is no common way to speak. */
   #unencrypted: readonly Problem[] = [];
-  #routedPart = '';
+  /** The last file that a pass was made for. */
+  #routed: DiscoveryInput | undefined;
   #written = '';
   #running: Promise<void> | undefined;
   #again = false;
@@ -115,12 +116,11 @@ export class RouterDaemon {
         `${look.value.dropped.length} entries of discovery.json ignored: ${look.value.dropped[0]}`,
       );
     }
-    const part = routedPart(look.value);
     const { peers, refused } = encryptable(look.value.peers, this.#config.encryption);
     this.#input = { ...look.value, peers, known: look.value.peers };
     this.#unencrypted = refused.slice(0, 10).map((message) => ({ code: 'peer-refused', message }));
-    if (part === this.#routedPart) return;
-    this.#routedPart = part;
+    if (sameRouted(this.#routed, look.value)) return;
+    this.#routed = look.value;
     await this.#trigger();
   }
 

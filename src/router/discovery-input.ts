@@ -64,10 +64,18 @@ export function selfPart({ self }: DiscoveryInput): string {
   return JSON.stringify(rest);
 }
 
-/** The same of a whole file. */
-export function routedPart(input: DiscoveryInput): string {
-  const peers = input.peers.map(({ last_seen: _seen, ...peer }) => ({ ...peer, status: peer.status === 'rejected' }));
-  return selfPart(input) + JSON.stringify(peers);
+/** Whether two files ask the same of the kernel. Without a text of them to compare: it would be megabytes for thousands of peers. */
+export function sameRouted(a: DiscoveryInput | undefined, b: DiscoveryInput): boolean {
+  return (
+    a !== undefined &&
+    a.peers.length === b.peers.length &&
+    a.peers.every((peer, index) => {
+      const other = b.peers[index]!;
+      const rejected = peer.status === 'rejected';
+      return peer.stack_id === other.stack_id && rejected === (other.status === 'rejected') && sameClaim(peer, other);
+    }) &&
+    selfPart(a) === selfPart(b)
+  );
 }
 
 export interface Accepted {
