@@ -31,7 +31,8 @@ async function cost(count: number, seconds: number): Promise<Cost> {
     );
     await sender.send({ kind: 'steady', count, configuredMs });
   }
-  await sleep(5000);
+  // What a newcomer sets off is over by then.
+  await sleep(3000);
   const pid = discovery.child.pid!;
   const before = cpuMs(pid);
   const began = performance.now();
@@ -47,7 +48,7 @@ export async function announcing({ quick }: Pick<Options, 'quick'>): Promise<Fin
   await makeHost();
   const counts = quick ? [0, 1000] : [0, 100, 300, 1000, 3000];
   const costs: Cost[] = [];
-  for (const count of counts) costs.push(await cost(count, quick ? 30 : 60));
+  for (const count of counts) costs.push(await cost(count, quick ? 20 : 60));
   const { cpuPercent, memory } = costs[counts.indexOf(1000)]!;
   const idle = costs[0]!;
   const rows: Row[] = [

@@ -43,7 +43,7 @@ export async function traffic({ quick }: Pick<Options, 'quick'>): Promise<Findin
   await makeHost();
   const rows: Row[] = [];
   for (const stacks of [1000, 10_000]) {
-    const bits = await measured(stacks, quick ? 10 : 40);
+    const bits = await measured(stacks, quick ? 6 : 40);
     rows.push({
       id: `traffic.${stacks}`,
       what: `${stacks.toLocaleString('en')} stacks on one network: all their announcements together`,

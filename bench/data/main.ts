@@ -202,7 +202,7 @@ export async function dataPlane({ quick, only: chosen }: Options, measure: Measu
     await bridgeFilter(false);
     if (wanted(chosen, 'data.start')) await measure('data.start', () => firstAnswer(paths.far[0], quick ? 3 : 10));
     if (wanted(chosen, 'data.image')) await measure('data.image', imageRows);
-    if (wanted(chosen, 'data.encrypted')) await measure('data.encrypted', () => encryptedRows(paths.hosts));
+    if (wanted(chosen, 'data.encrypted')) await measure('data.encrypted', () => encryptedRows(paths.hosts, seconds));
   } finally {
     await labDown();
   }
