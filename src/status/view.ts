@@ -94,7 +94,7 @@ function peerView(peer: PeerEntry, input: StatusInput, measured: PeerStatus | un
     subnets,
     ...(gateway_ip && { gateway_ip }),
     path: pathOf(peer, input.self, input.router),
-    encryption: 'off',
+    encryption: input.router?.encryption?.engine ?? 'off',
     source,
     last_seen,
   };

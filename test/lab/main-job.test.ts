@@ -181,6 +181,15 @@ test('deleted entries are repaired within one resync', async () => {
   await eventually(32, () => execIn(a, 'test-a', ...PROBE, 'get', `http://${address}/`, '1'));
 });
 
+test('a damaged router.json is written again within one resync, so a discovery that starts anew announces the stack', async () => {
+  const path = '/var/lib/docker-router/router.json';
+  await execIn(a, 'router', 'sh', '-c', `echo garbage >${path}`);
+  await eventually(15, async () => assert.match(await execIn(a, 'router', 'cat', path), /"172\.30\.0\.0\/24"/));
+  await compose(a, 'restart', '-t', '3', 'discovery');
+  await eventually(15, async () => assert.equal((await routesOf(b)).length, 2));
+  await allReach(all, 5);
+});
+
 test('a clean stop takes less than a second', async () => {
   for (const service of ['router', 'discovery']) {
     const took = await stopTime(1, container(c, service));
