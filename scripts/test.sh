@@ -3,24 +3,26 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What a run without arguments does: two lanes side by side, each one level after the other, since levels of one lane share parts of the machine.
-LANE_1=(unit kernel fuzz sources engines kernels)
+# What a run without arguments does: first what counts milliseconds, alone; then two lanes side by side, each one level after the other,
+# since levels of one lane share parts of the machine.
+ALONE=(figures)
+LANE_1=(unit kernel fuzz sources engines kernels browser)
 LANE_2=(lab contexts examples)
-LANE_1+=(browser)
 # Only when named: these want the machine for themselves.
 EXTRA=(bench long chaos)
-LEVELS=("${LANE_1[@]}" "${LANE_2[@]}")
+LEVELS=("${ALONE[@]}" "${LANE_1[@]}" "${LANE_2[@]}")
 usage() {
   cat <<'TEXT'
 Usage: scripts/test.sh [LEVEL...]
 
+  figures   what discovery promises in milliseconds and megabytes, measured; before all else, with the machine for itself (root)
   unit      pure parts, with property tests; types and style (no root)
-  browser   the map's page in a headless Chromium (root, to install it)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
   kernels   the daemons on Debian's stock kernels 6.1 and 6.12, in QEMU (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
   engines   the same of Serf, and failures of all three engines at length (root)
+  browser   the map's page in a headless Chromium (root, to install it)
   lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
@@ -28,7 +30,7 @@ Usage: scripts/test.sh [LEVEL...]
   chaos     three minutes of faults in a lab of three hosts, against a model; only when named (root)
   long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
-The first six run beside the next three; what a level prints is then shown when it ends.
+The seven from unit on run beside the three from lab on; what a level prints is then shown when it ends.
 Installs what is missing: npm packages, and Debian packages by apt-get when root.
 With CI=true nothing may be skipped.
 TEXT
@@ -92,9 +94,10 @@ level_sources() {
   return "$failures"
 }
 # First, and one after the other, what states how soon something must happen; the rest mostly waits.
+level_figures() { run_tests figures 1 test/etcd/figures.test.ts; }
 level_engines() {
   local failures=0
-  run_tests engines-bounds 1 test/conformance/gossip.test.ts test/{dns,gossip}/hosts.test.ts test/etcd/figures.test.ts || failures=1
+  run_tests engines-bounds 1 test/conformance/gossip.test.ts test/{dns,gossip}/hosts.test.ts || failures=1
   run_tests engines 3 test/etcd test/dns test/gossip ! -name hosts.test.ts ! -name figures.test.ts || failures=1
   return "$failures"
 }
@@ -139,6 +142,7 @@ if wants browser; then REQUIRED_COMMANDS+='chromium chromium'; fi
 [ "$(id -u)" != 0 ] || setup_packages
 
 side_by_side=
+run_lane 1 "${ALONE[@]}"
 if wants_any "${LANE_1[@]}" && wants_any "${LANE_2[@]}"; then side_by_side=yes; fi
 if [ -n "$side_by_side" ]; then
   # Job control gives each lane a process group, by which an interrupted run ends all that the lane has started.
