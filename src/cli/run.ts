@@ -24,6 +24,7 @@ Everything it must know comes from discovery.json in the shared volume. Optional
   DISCOVERY_PORT    4790, never used for VXLAN
   NAMES             on (default): answers SERVICE.STACK.DOMAIN on port 53 of the gateway address; off
   NAMES_DOMAIN      its domain (internal)
+  METRICS_PORT      off (default), auto (9471), or a number: /metrics and /healthz for the stack's own network
   LOG_LEVEL         debug, info (default), warning, error
   LOG_FORMAT        text (default), json
 `;

@@ -1,6 +1,7 @@
 /** The discovery daemon: sources -> peer table -> discovery.json, and router.json -> sources. */
 import { join } from 'node:path';
 import type { DiscoveryConfig } from '../config/discovery-config.ts';
+import type { DiscoveryObservation } from '../metrics/discovery-observation.ts';
 import { parsePrefix } from '../net/ipv4.ts';
 import { PeerTable } from '../peers/table.ts';
 import { type Clock, isoTime } from '../process/clock.ts';
@@ -48,6 +49,7 @@ export class DiscoveryDaemon {
   readonly #trust: Trust | undefined;
   readonly #dropped = new DroppedInput();
   readonly #stoppers: (() => void)[] = [];
+  #observation: DiscoveryObservation | undefined;
   #identity: InstanceIdentity | undefined;
   #plane: RouterFile | undefined;
   #self: StackRecord | undefined;
@@ -86,6 +88,7 @@ export class DiscoveryDaemon {
     this.#remember(last);
     const inherited = last === undefined ? undefined : parseJson(DiscoveryFileSchema, last, MAX_DISCOVERY_BYTES);
     this.#inherited = inherited?.ok ? inherited.value : undefined;
+    if (this.#config.metricsPort !== 'off') await this.#observe();
     const watcher = watchFile(this.#routerFile.path, () => void this.#lookAtRouter());
     const tick = setInterval(() => void this.#tick(), TICK_MS);
     this.#stoppers.push(
@@ -98,6 +101,16 @@ export class DiscoveryDaemon {
     });
     await this.#lookAtRouter();
     await this.#tick();
+  }
+
+  async #observe(): Promise<void> {
+    const { DiscoveryObservation } = await import('../metrics/discovery-observation.ts');
+    this.#observation = new DiscoveryObservation({
+      config: this.#config,
+      log: this.#log,
+      health: this.#health,
+      knows: () => ({ file: this.#file.file, sources: this.#sourceStates, dropped: this.#dropped.kinds }),
+    });
   }
 
   /** Until their sources have spoken, or PEER_TIMEOUT is over, the peers of the last file are still there. */
@@ -117,6 +130,7 @@ export class DiscoveryDaemon {
     this.#file.stop();
     await Promise.all(this.#sources.map((source) => source.stop()));
     this.#trust?.stop();
+    this.#observation?.stop();
     await this.#file.settled();
     this.#health.stop();
   }
@@ -141,6 +155,7 @@ export class DiscoveryDaemon {
     if (this.#host.signature !== before) this.#file.changed();
     if (news !== undefined) this.#log.info(news);
     this.#republish();
+    await this.#observation?.serve();
   }
 
   async #lookAtRouter(): Promise<void> {

@@ -36,6 +36,7 @@ Optional:
   IDENTITY_DIR        folder in a volume of its own: this stack signs, and knows the others again
   TRUSTED_PEERS       STACK=FINGERPRINT,...: nobody else is believed
   CLOCK_TOLERANCE     how far the hosts' clocks may differ (5m)
+  METRICS_PORT        off (default), auto (9471, or the next free one), or a number: /metrics and /healthz on 127.0.0.1
   LOG_LEVEL           debug, info (default), warning, error
   LOG_FORMAT          text (default), json
 `;

@@ -32,6 +32,10 @@ export class HealthFile {
     this.#timer.unref();
   }
 
+  get current(): { readonly status: HealthStatus; readonly message: string } {
+    return this.#line;
+  }
+
   set(status: HealthStatus, message: string): void {
     if (status === this.#line.status && message === this.#line.message) return;
     this.#line = { status, message };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { RouterConfig } from '../config/router-config.ts';
 import { ConfigError } from '../config/variables.ts';
 import { encryptable } from '../desired/tunnel.ts';
+import type { RouterObservation } from '../metrics/router-observation.ts';
 import type { Names } from '../names/names.ts';
 import { type Clock, isoTime } from '../process/clock.ts';
 import { HealthFile } from '../process/health.ts';
@@ -51,6 +52,7 @@ export class RouterDaemon {
   #stopped = false;
   #closeWatch: () => void = () => undefined;
   #names: Names | undefined;
+  #observation: RouterObservation | undefined;
 
   constructor(config: RouterConfig, clock: Clock, log: Logger) {
     this.#config = config;
@@ -71,6 +73,7 @@ export class RouterDaemon {
     this.#remembered = await this.#remember();
     this.#around = await surroundings(this.#config, this.#log);
     if (this.#config.encryption !== 'off') await this.#openTunnel(this.#around);
+    if (this.#config.metricsPort !== 'off') await this.#observe();
     const watcher = watchFile(this.#discoveryFile.path, () => void this.#lookAtDiscovery());
     this.#closeWatch = () => watcher.close();
     await this.#lookAtDiscovery();
@@ -91,10 +94,23 @@ export class RouterDaemon {
     this.#stopped = true;
     this.#closeWatch();
     this.#names?.stop();
+    this.#observation?.stop();
     clearTimeout(this.#timer);
     this.#status.stop();
     await this.#running;
     this.#health.stop();
+  }
+
+  async #observe(): Promise<void> {
+    const { RouterObservation } = await import('../metrics/router-observation.ts');
+    this.#observation = new RouterObservation({
+      config: this.#config,
+      clock: this.#clock,
+      log: this.#log,
+      health: this.#health,
+      input: () => this.#input,
+      measured: () => this.#status.measured,
+    });
   }
 
   async #remember(): Promise<Remembered> {
@@ -179,9 +195,11 @@ export class RouterDaemon {
       await this.#publish(pass, problems);
       this.#status.follow(pass);
       this.#settle(pass, problems);
+      await this.#observation?.passed(pass, problems, this.#clock.monotonic() - started);
       await this.#name(pass);
     } catch (cause) {
       this.#failures += 1;
+      this.#observation?.failed();
       const message = explainDeviceError((cause as Error).message, this.#config);
       this.#limited(`pass ${message}`, message, 'error');
       this.#health.set('unhealthy', message);

@@ -38,6 +38,7 @@ export class StatusReport {
   readonly #prober: Prober;
   readonly #onError: (message: string) => void;
   #peers: readonly Routed[] = [];
+  #measured: readonly PeerStatus[] = [];
   #timer: NodeJS.Timeout | undefined;
   #due = Number.POSITIVE_INFINITY;
   #stopped = false;
@@ -64,6 +65,11 @@ export class StatusReport {
     if (news || this.#timer === undefined) this.#writeIn(FIRST_MS);
   }
 
+  /** What the last status.json says of the peers. */
+  get measured(): readonly PeerStatus[] {
+    return this.#measured;
+  }
+
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -88,11 +94,11 @@ export class StatusReport {
     try {
       const came = this.#peers.length > 0 ? await received() : new Map<string, Received>();
       const reaches = this.#prober.reaches();
-      const file: StatusFile = {
-        version: 1,
-        last_update: isoTime(this.#clock.wall()),
-        peers: this.#peers.map((peer) => peerStatus(peer, reaches.get(peer.stack_id), came.get(peer.vtep_mac ?? ''))),
-      };
+      const peers = this.#peers.map((peer) =>
+        peerStatus(peer, reaches.get(peer.stack_id), came.get(peer.vtep_mac ?? '')),
+      );
+      const file: StatusFile = { version: 1, last_update: isoTime(this.#clock.wall()), peers };
+      this.#measured = peers;
       // Old after ten seconds: not worth waiting for the disk.
       await writeAtomic(this.#path, `${JSON.stringify(file)}\n`, 0o644, false);
     } catch (cause) {

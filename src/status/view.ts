@@ -6,18 +6,20 @@ import type { PeerStatus, StatusFile } from '../state/status-file.ts';
 /** Unanswered probes in a row after which a peer counts as unreachable: half a minute. */
 const SILENT_PROBES = 3;
 
-export type Condition =
+export const CONDITIONS = [
   /** Its router answers through the tunnel. */
-  | 'ok'
+  'ok',
   /** Announced and routed, and its router does not answer. */
-  | 'unreachable'
+  'unreachable',
   /** Routed; not heard of for longer than expected. */
-  | 'stale'
-  | 'rejected'
+  'stale',
+  'rejected',
   /** Has no router yet. */
-  | 'waiting'
+  'waiting',
   /** Not probed yet. */
-  | 'unknown';
+  'unknown',
+] as const;
+export type Condition = (typeof CONDITIONS)[number];
 
 export interface PeerView extends Omit<PeerStatus, 'stack_id'> {
   readonly stack_id: string;
@@ -61,7 +63,8 @@ export interface StatusInput {
   readonly measured: StatusFile | undefined;
 }
 
-function condition(peer: PeerEntry, measured: PeerStatus | undefined): Condition {
+/** @param measured what the router measured of this very claim to the id */
+export function condition(peer: PeerEntry, measured: PeerStatus | undefined): Condition {
   if (peer.status === 'rejected') return 'rejected';
   if (peer.subnets.length === 0) return 'waiting';
   if ((measured?.silent ?? 0) >= SILENT_PROBES) return 'unreachable';

@@ -100,3 +100,25 @@ test('a log line says what it was given: braces are no template, control charact
   }
   assert.match(written.join(''), /\[warning\] test: aux_addresses: \{DefaultGatewayIPv4: 1\.2\.3\.4\}\?\[2J\n$/);
 });
+
+test('LOG_FORMAT=json: one object a line, whatever the message; LOG_LEVEL leaves out what is below it', () => {
+  const written: string[] = [];
+  const original = process.stderr.write;
+  process.stderr.write = ((chunk: string) => written.push(chunk) > 0) as typeof process.stderr.write;
+  try {
+    const log = startLog('router', { logLevel: 'warning', logFormat: 'json' });
+    for (const level of ['debug', 'info', 'warn', 'error'] as const) log[level](`${level} "a"\n\u001b[2J`);
+  } finally {
+    process.stderr.write = original;
+  }
+  const lines = written.map((line) => {
+    assert.match(line, /^\{[^\n]*\}\n$/);
+    const { time, ...rest } = JSON.parse(line);
+    assert.ok(Math.abs(Date.parse(time) - Date.now()) < 60_000);
+    return rest;
+  });
+  assert.deepEqual(lines, [
+    { level: 'warning', name: 'router', message: 'warn "a"\n\u001b[2J' },
+    { level: 'error', name: 'router', message: 'error "a"\n\u001b[2J' },
+  ]);
+});
