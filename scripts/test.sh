@@ -138,7 +138,11 @@ wants_any() { for level in "$@"; do if wants "$level"; then return 0; fi; done; 
 
 setup_node
 npm run -s build
-if wants browser; then REQUIRED_COMMANDS+='chromium chromium'; fi
+# Before the lanes part: apt-get in both at once would find the other's lock.
+needs() { REQUIRED_COMMANDS+=$'\n'"$1"; }
+if wants browser; then needs 'chromium chromium'; fi
+if wants kernels; then for pair in 'qemu-system-x86_64 qemu-system-x86' 'cpio cpio' 'depmod kmod' 'xz xz-utils'; do needs "$pair"; done; fi
+if wants examples; then needs 'qemu-aarch64-static qemu-user-static'; fi
 [ "$(id -u)" != 0 ] || setup_packages
 
 side_by_side=
