@@ -18,7 +18,7 @@ export const USAGE = `Usage: scripts/bench.sh [--quick] [--json FILE] [--table F
 
   control        what the two daemons cost: needs root, no Docker
   data           what a packet costs, against Docker Swarm's overlay: two hosts in the lab (docs/lab.md)
-  --quick        fewer rounds: at most five minutes in all
+  --quick        fewer rounds, and no rows with br_netfilter on: five minutes in all where nothing else runs
   --json FILE    every single measurement
   --table FILE   the table as Markdown
   --plots FOLDER how the cost grows, as SVG

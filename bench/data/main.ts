@@ -192,6 +192,8 @@ export async function dataPlane({ quick, only: chosen }: Options, measure: Measu
     // Whole seconds: iperf3 takes a fraction for "for ever".
     const seconds = quick ? 1 : 2;
     for (const on of [false, true]) {
+      // Reported only: left out for want of time.
+      if (on && quick && chosen.length === 0) continue;
       await bridgeFilter(on);
       for (const comparison of (on ? filtered : comparisons)(paths, seconds)) {
         const { id } = comparison.metrics[0]!;
