@@ -25,6 +25,9 @@ Everything it must know comes from discovery.json in the shared volume. Optional
   NAMES             on (default): answers SERVICE.STACK.DOMAIN on port 53 of the gateway address; off
   NAMES_DOMAIN      its domain (internal)
   METRICS_PORT      off (default), auto (9471), or a number: /metrics and /healthz for the stack's own network
+  UNDERLAY_HANDLE   where the host's network namespace is mounted (/run/netns/underlay)
+  STATE_DIR         the shared volume (/var/lib/docker-router)
+  HEALTH_FILE       read by the health check (/run/docker-router/health)
   LOG_LEVEL         debug, info (default), warning, error
   LOG_FORMAT        text (default), json
 `;

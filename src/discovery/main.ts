@@ -21,6 +21,7 @@ Optional:
   DISCOVERY_MODE      multicast (default), gossip, etcd, dns; several separated by commas
   HOST_IP             address of this host for the others (source address of the default route)
   MULTICAST_GROUP     239.1.1.1
+  MULTICAST_TTL       hops that announcements may take (1)
   DISCOVERY_PORT      4790
   ANNOUNCE_INTERVAL   30s
   PEER_TIMEOUT        90s
@@ -37,6 +38,8 @@ Optional:
   TRUSTED_PEERS       STACK=FINGERPRINT,...: nobody else is believed
   CLOCK_TOLERANCE     how far the hosts' clocks may differ (5m)
   METRICS_PORT        off (default), auto (9471, or the next free one), or a number: /metrics and /healthz on 127.0.0.1
+  STATE_DIR           the shared volume (/var/lib/docker-router)
+  HEALTH_FILE         read by the health check (/run/docker-router/health)
   LOG_LEVEL           debug, info (default), warning, error
   LOG_FORMAT          text (default), json
 `;

@@ -123,6 +123,7 @@ test('the VNI is that of the stacks heard; an id that another host uses is refus
 test('our file is known again, and an edit of it is seen', async () => {
   const text = overrideText(template(), (await decided('guestbook')).override);
   assert.ok(isOurs(text) && !isEdited(text));
+  assert.doesNotMatch(text, /Copy this file/, 'what the template tells those who copy it');
   assert.ok(isEdited(text.replace('unless-stopped', 'always')));
   assert.ok(!isOurs('services: {}\n'));
 });

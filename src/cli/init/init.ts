@@ -129,10 +129,7 @@ async function init(options: Options): Promise<number> {
   if (refused) throw new InitProblem(refused);
   const commands = next([...names, relative(folder, files.target)], files.automatic);
   if (writes) process.stdout.write(`Wrote ${target}. ${names.join(', ')} stayed as it was.\n\n${commands}`);
-  else
-    process.stdout.write(
-      diff === '' ? `${target} is up to date.\n\n${commands}` : 'Nothing was written (--dry-run).\n',
-    );
+  else process.stdout.write(diff === '' ? `${target} is up to date.\n` : 'Nothing was written (--dry-run).\n');
   return 0;
 }
 

@@ -102,7 +102,10 @@ export function overrideText(template: string, override: Override): string {
   const document = parseDocument(template);
   const services = document.get('services') as YAMLMap;
   document.commentBefore = HEADER;
-  (document.contents as YAMLMap).commentBefore = undefined;
+  // The template's own head speaks to people who copy it.
+  const contents = document.contents as YAMLMap<Scalar>;
+  contents.commentBefore = undefined;
+  contents.items[0]!.key.commentBefore = undefined;
   const stackId = override.stackId;
   if (stackId !== undefined)
     setValue(

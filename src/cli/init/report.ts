@@ -79,5 +79,7 @@ export function hints(decision: Decision, seen: Seen, notes: readonly string[]):
 export function next(files: readonly string[], automatic: boolean): string {
   const named = automatic ? '' : `${files.map((file) => `-f ${file}`).join(' ')} `;
   const also = automatic ? '' : `\nor put this line into .env and leave -f out:\n  COMPOSE_FILE=${files.join(':')}\n`;
-  return `Next:\n  docker compose ${named}up -d\n${also}(If the stack is up already: docker compose ${named}down before that, once, since a network cannot be changed in place.)\n`;
+  return `Next:\n  docker compose ${named}up -d\n${also}(If the stack is up already: docker compose ${named}down before that, once, since a network cannot be changed in place.)
+Then, a moment later, this shows the other stacks:
+  docker compose ${named}exec router docker-router status\n`;
 }
