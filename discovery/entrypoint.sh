@@ -42,7 +42,8 @@ if [ "$(id -u)" = 0 ]; then
   exec $drop "$0" "$@"
 fi
 
-[ "${1:-run}" = run ] || exec tini -s -- docker-router-discovery "$@"
+# `run --help` too: only the daemon itself needs what follows.
+[ "$*" = run ] || [ $# = 0 ] || exec tini -s -- docker-router-discovery "$@"
 
 [ -w "$data" ] ||
   fail "user $(id -u) cannot write in $data." \

@@ -16,7 +16,8 @@ container() {
   echo "${id:-CONTAINER}"
 }
 
-[ "${1:-run}" = run ] || exec tini -s -- docker-router "$@"
+# `run --help` too: only the daemon itself needs what follows.
+[ "$*" = run ] || [ $# = 0 ] || exec tini -s -- docker-router "$@"
 
 # Docker makes the folder of a bind mount as root's; Discovery is another user and has to write there too. With
 # cap_drop: [ALL] the router cannot give it away, then Discovery's own start does, or says what to do.

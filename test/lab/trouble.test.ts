@@ -166,6 +166,14 @@ test('missing and malformed variables end with status 78, all of them at once, a
   assert.doesNotMatch(stdout + stderr, /\n\s+at /);
 });
 
+test('`run --help` says what there is, also where the daemon could not run', async () => {
+  for (const [image, variable] of [
+    ['docker-router', 'UNDERLAY'],
+    ['docker-router-discovery', 'STACK_ID'],
+  ] as const)
+    assert.match(await ok(1, 'docker', 'run', '--rm', image, 'run', '--help'), new RegExp(`^  ${variable} `, 'm'));
+});
+
 test('UNDERLAY=host without the handle names the volume to add', async () => {
   const run = [
     'docker',
