@@ -33,7 +33,8 @@ export async function runDaemon<C extends CommonConfig>(
   args: readonly string[] = process.argv.slice(2),
 ): Promise<void> {
   const [command = 'run'] = args;
-  if (['--help', '-h', 'help'].includes(command)) return void process.stdout.write(program.help);
+  if (command === 'help' || args.some((arg) => arg === '--help' || arg === '-h'))
+    return void process.stdout.write(program.help);
   if (command === '--version')
     return void process.stdout.write(`${process.env.DOCKER_ROUTER_VERSION ?? 'development'}\n`);
   if (command !== 'run') {
