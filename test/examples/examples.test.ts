@@ -152,8 +152,21 @@ test('README: the lines added to a stack of your own connect it', async () => {
       /✓ stack-b +ok .* 10\.77\.0\.2:/,
     ),
   );
+  await metrics(both, shop.name);
   await Promise.all([shop, b].map(down));
 });
+
+/** docs/metrics.md on the stack of /root/shop. */
+async function metrics(both: string, stack: string): Promise<void> {
+  const [on, fromService, fromHost] = commands('docs/metrics.md', 'metrics');
+  await shell(1, `${both} ${on} --wait`, '/root/shop');
+  // The lab's services have no curl: the same request by the client that they have, which prints how many bytes came.
+  const client = fromService!.replace('exec', 'exec -T').replace(/curl (\S+)/, 'node /service/probe.mjs get $1 3');
+  await eventually(20, async () => {
+    assert.ok(Number(await shell(1, `${both} ${client}`, '/root/shop')) > 3000);
+    assert.match(await shell(1, fromHost!), new RegExp(`^docker_router_discovery_peers{.*stack="${stack}"} 1$`, 'm'));
+  });
+}
 
 /** Runs a script of the repository on this machine. */
 async function script(...argv: [string, ...string[]]): Promise<string> {
