@@ -91,6 +91,30 @@ test('two hosts over the internet: no multicast, keys, and nothing in clear', as
   assert.equal(file.encryption.mode, 'required');
 });
 
+test('docs/gossip.md and docs/security.md: the members, a new gossip key without a gap, and who is trusted', async () => {
+  const [members] = commands('docs/gossip.md', 'members');
+  const listed = await shell(1, members!);
+  // Sealed, the names are hashes.
+  for (const address of ['10.77.0.1', '10.77.0.2']) assert.match(listed, new RegExp(` ${address}:7946 +alive `));
+  const rotate = block('docs/gossip.md', 'rotate').replaceAll('compose exec', 'compose exec -T').trim();
+  await shell(1, `OLD=$(cat gossip.key); ${rotate.split('\n').join(' && ')} && printf %s "$NEW" >gossip.key`);
+  await writeInHost(2, '/root/data/gossip.key', await shell(1, 'cat gossip.key'));
+  await databaseOpen();
+  const [list, forget] = commands('docs/security.md', 'trust');
+  assert.match(await shell(1, list!), /^data /m);
+  await shell(1, forget!.replace('STACK', 'data'));
+  await databaseOpen();
+});
+
+test('docs/encryption.md: what it adds to the router is what Compose takes', async () => {
+  for (const name of ['kernel', 'wireguard-go']) {
+    await writeInHost(1, '/root/shop/encryption.yml', block('docs/encryption.md', name));
+    const files = '-f compose.yaml -f compose.override.yaml -f encryption.yml';
+    assert.match(await shell(1, `docker compose ${files} config`), /ENCRYPTION: required/, name);
+  }
+  await shell(1, 'rm encryption.yml');
+});
+
 /** The first host behind NAT: the second sees it as PUBLIC, by the forwarded ports alone, and never by its own address. */
 async function nat(): Promise<void> {
   const table = `table ip nat_of_host1 {
