@@ -24,6 +24,8 @@ die() {
 check_lab_name() {
   [[ $LAB =~ ^[a-z0-9][a-z0-9-]{0,30}$ ]] ||
     die "LAB='$LAB' is no name for a lab: lower-case letters, digits and dashes, at most 31"
+  # Every control group of version 1 holds a file of this name.
+  [[ $LAB != tasks ]] || die "LAB='tasks' is no name for a lab: control groups have a file called so"
 }
 
 require_root() { [[ $EUID -eq 0 ]] || die "needs root: it makes namespaces and mounts"; }
