@@ -66,7 +66,7 @@ export async function openHost({ host, port }: Account): Promise<string> {
 const DESK_SETUP = `set -e
 mkdir -p "$1" .ssh
 cd "$1"
-cp -a /repo/package.json /repo/package-lock.json /repo/tsconfig.json /repo/scripts /repo/src /repo/examples /repo/discovery /repo/router /repo/docs /repo/docker-contexts.json.example .
+cp -a /repo/package.json /repo/package-lock.json /repo/tsconfig.json /repo/scripts /repo/src /repo/examples /repo/discovery /repo/router /repo/image /repo/docs /repo/docker-contexts.json.example .
 ln -sfn /repo/node_modules node_modules
 ip -6 address replace fd00:77::fe/64 dev switch nodad
 cat >/root/.ssh/known_hosts`;
