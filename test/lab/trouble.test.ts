@@ -296,18 +296,23 @@ test('both containers together at rest: at most 25 MB of private memory and 0.5 
     );
     return values.reduce((sum, text) => sum + Number(text), 0) / 1e6;
   };
+  const uss = async () => {
+    const own = `for id in ${ids.join(' ')}; do for p in $(docker top $id -o pid | tail -n +2); do cat /proc/$p/smaps_rollup; done; done`;
+    return Number(await ok(1, 'sh', '-c', `${own} | awk '/^Private_/ { sum += $2 } END { print sum / 1024 }'`));
+  };
   await new Promise((resolve) => setTimeout(resolve, 10_000));
   const [before, began] = [await cpu(), Date.now()];
-  await new Promise((resolve) => setTimeout(resolve, 45_000));
+  // Between two collections the heap grows: the median over most of a period, not one moment of it.
+  const samples: number[] = [];
+  for (let i = 0; i < 5; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 9_000));
+    samples.push(await uss());
+  }
   const share = ((await cpu()) - before) / (Date.now() - began);
-  const uss = await ok(
-    1,
-    'sh',
-    '-c',
-    `for id in ${ids.join(' ')}; do for p in $(docker top $id -o pid | tail -n +2); do cat /proc/$p/smaps_rollup; done; done | awk '/^Private_/ { sum += $2 } END { print sum }'`,
-  );
-  console.log(`at rest: ${(share * 100).toFixed(2)} % of a core, ${(Number(uss) / 1024).toFixed(1)} MB private`);
-  assert.ok(Number(uss) / 1024 <= 25, `${uss} kB`);
+  const megabytes = samples.sort((x, y) => x - y)[2]!;
+  const all = samples.map((value) => value.toFixed(1)).join(' ');
+  console.log(`at rest: ${(share * 100).toFixed(2)} % of a core, ${megabytes.toFixed(1)} MB private (${all})`);
+  assert.ok(megabytes <= 25, `${megabytes} MB`);
   assert.ok(share <= 0.005, `${share}`);
 });
 
