@@ -26,34 +26,14 @@ function show(what: string, values: readonly number[]): void {
   console.log(`${what}: median ${median} ms, p99 ${p99} ms, largest ${most} ms (${values.length} changes)`);
 }
 
-/**
- * Whether one of three measurements keeps the bound. On a machine with more work than processors milliseconds say nothing of this program:
- * then they are printed and not judged.
- */
-async function keeps(measure: () => Promise<boolean>): Promise<boolean> {
-  for (let i = 0; i < 3; i += 1) {
-    if (await measure()) return true;
-    const [load] = loadavg();
-    if (load! <= availableParallelism()) continue;
-    console.log(`not judged: load ${load!.toFixed(1)} on ${availableParallelism()} processors`);
-    return true;
-  }
-  return false;
-}
-
 test('a change in etcd is a route soon after etcd itself tells of it', { timeout: 300_000 }, async () => {
-  const met = await keeps(async () => {
-    const times = await measureChanges(CHANGES, EVERY_MS);
-    const beyond = times.map((each) => each.route - each.told);
-    show(
-      "etcd's own latency, from the put to a bare watch",
-      times.map((each) => each.told),
-    );
-    show('beyond it, until the route is in the kernel', beyond);
-    assert.ok(beyond.filter(Number.isFinite).length > CHANGES / 2, 'most changes became routes');
-    return percentile(beyond, 0.99) <= BEYOND_ETCD_MS;
-  });
-  assert.ok(met, `p99 above ${BEYOND_ETCD_MS} ms beyond etcd's own latency, three times`);
+  console.log(`load ${loadavg()[0]!.toFixed(1)} on ${availableParallelism()} processors`);
+  const times = await measureChanges(CHANGES, EVERY_MS);
+  const told = times.map((each) => each.told);
+  const beyond = times.map((each) => each.route - each.told);
+  show("etcd's own latency, from the put to a bare watch", told);
+  show('beyond it, until the route is in the kernel', beyond);
+  assert.ok(percentile(beyond, 0.99) <= BEYOND_ETCD_MS, `p99 ${percentile(beyond, 0.99)} ms beyond etcd's own latency`);
 });
 
 test('a thousand stacks: a newcomer knows all of them in a second, and is little larger for it', async () => {
@@ -75,12 +55,8 @@ test('a thousand stacks: a newcomer knows all of them in a second, and is little
       return { tookMs, rss, own };
     };
     const idle = await measure('/nobody', 0);
-    let crowd = idle;
-    const met = await keeps(async () => {
-      crowd = await measure(prefix, STACKS);
-      return crowd.tookMs <= TABLE_MS;
-    });
-    assert.ok(met, `the table took ${crowd.tookMs} ms`);
+    const crowd = await measure(prefix, STACKS);
+    assert.ok(crowd.tookMs <= TABLE_MS, `the table took ${crowd.tookMs} ms`);
     assert.ok(crowd.rss - idle.rss <= MORE_MB, `${crowd.rss - idle.rss} MB more than with nobody there`);
   } finally {
     await cluster.stop();
