@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fuzz, TARGETS } from './campaign.ts';
 
-/** Another one every run: what it found is named by the seed, and kept. */
+/** Another one every run, and in CI every commit: what it found is named by the seed, and kept. */
 const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 
 for (const target of TARGETS) {
