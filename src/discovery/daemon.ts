@@ -25,6 +25,7 @@ import { FileWriter, REFRESH_MS } from './file-writer.ts';
 import { healthOf } from './health.ts';
 import { HostView } from './host.ts';
 import { type InstanceIdentity, nextIdentity } from './identity.ts';
+import { parting } from './parting.ts';
 import { rememberedPeers } from './remembered.ts';
 import { report, stoodIn } from './report.ts';
 import { selfRecord } from './self-record.ts';
@@ -128,7 +129,12 @@ export class DiscoveryDaemon {
     this.#stopped = true;
     for (const stop of this.#stoppers) stop();
     this.#file.stop();
-    await Promise.all(this.#sources.map((source) => source.stop()));
+    const how = await parting(async () => {
+      await this.#lookAtRouter();
+      return this.#plane;
+    });
+    this.#log.info(how === 'goodbye' ? 'saying goodbye' : 'leaving quietly: the router goes on');
+    await Promise.all(this.#sources.map((source) => source.stop(how)));
     this.#trust?.stop();
     this.#observation?.stop();
     await this.#file.settled();

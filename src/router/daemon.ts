@@ -5,17 +5,17 @@ import { ConfigError } from '../config/variables.ts';
 import { encryptable } from '../desired/tunnel.ts';
 import type { RouterObservation } from '../metrics/router-observation.ts';
 import type { Names } from '../names/names.ts';
-import { type Clock, isoTime } from '../process/clock.ts';
+import type { Clock } from '../process/clock.ts';
 import { HealthFile } from '../process/health.ts';
 import { type Logger, LogLimiter } from '../process/log.ts';
 import { parseJson } from '../record/record.ts';
 import { readCapped, removeLeftovers } from '../state/atomic-file.ts';
 import { MAX_DISCOVERY_BYTES } from '../state/discovery-file.ts';
-import { OwnFile } from '../state/own-file.ts';
-import { MAX_ROUTER_BYTES, type Problem, type RouterFile, RouterFileSchema } from '../state/router-file.ts';
+import { MAX_ROUTER_BYTES, type Problem, RouterFileSchema } from '../state/router-file.ts';
 import { TrackedFile } from '../state/tracked-file.ts';
 import { watchFile } from '../state/watch-file.ts';
 import { type DiscoveryInput, parseDiscovery, sameRouted } from './discovery-input.ts';
+import { type Plane, PlaneFile } from './plane-file.ts';
 import { fatalProblems, forwardingProblem, noEngine } from './preflight.ts';
 import { type Pass, type Remembered, reconcile, type Surroundings } from './reconcile.ts';
 import { StatusReport } from './status-report.ts';
@@ -31,7 +31,7 @@ export class RouterDaemon {
   readonly #log: Logger;
   readonly #health: HealthFile;
   readonly #limiter = new LogLimiter();
-  readonly #file: OwnFile;
+  readonly #file: PlaneFile;
   readonly #discoveryFile: TrackedFile<DiscoveryInput>;
   readonly #status: StatusReport;
   #around: Surroundings | undefined;
@@ -41,7 +41,6 @@ export class RouterDaemon {
   #unencrypted: readonly Problem[] = [];
   /** The last file that a pass was made for. */
   #routed: DiscoveryInput | undefined;
-  #written = '';
   #running: Promise<void> | undefined;
   #again = false;
   /** What the last pass left, while it is less than a resync interval old; a pass without it looks at the kernel first. */
@@ -59,7 +58,7 @@ export class RouterDaemon {
     this.#clock = clock;
     this.#log = log;
     this.#health = new HealthFile(config.healthFile);
-    this.#file = new OwnFile(join(config.stateDir, 'router.json'));
+    this.#file = new PlaneFile(join(config.stateDir, 'router.json'), clock.wall);
     this.#discoveryFile = new TrackedFile(join(config.stateDir, 'discovery.json'), MAX_DISCOVERY_BYTES, parseDiscovery);
     this.#status = new StatusReport(config, clock, (message) => this.#limited('status', message));
   }
@@ -97,7 +96,12 @@ export class RouterDaemon {
     this.#observation?.stop();
     clearTimeout(this.#timer);
     this.#status.stop();
-    await this.#running;
+    await this.#file.farewell();
+    if (this.#running) {
+      // The pass under way may have written the file once more.
+      await this.#running;
+      await this.#file.farewell();
+    }
     this.#health.stop();
   }
 
@@ -229,7 +233,7 @@ export class RouterDaemon {
     const { device, gatewayIp, subnets } = pass;
     const { tunnel } = this.#around!;
     const ready = device?.vxlan && gatewayIp !== undefined && (!tunnel || pass.tunnel);
-    const plane: Omit<RouterFile, 'last_update'> = {
+    const plane: Plane = {
       version: 1,
       ...(this.#input && { stack_id: this.#input.self.stack_id }),
       subnets: ready ? [...subnets] : [],
@@ -240,13 +244,9 @@ export class RouterDaemon {
         this.#config.encryption !== 'off' && { encryption: { mode: this.#config.encryption, engine: tunnel.engine } }),
       problems: problems.slice(0, 32).map(({ code, message }) => ({ code, message: message.slice(0, 1000) })),
     };
-    const text = JSON.stringify(plane);
     // Before discovery has spoken there is nothing to announce, and the old file holds the port to come back to.
-    const same = text === this.#written && (await this.#file.isIntact());
-    if (same || (!ready && !this.#input)) return;
-    const file: RouterFile = { ...plane, last_update: isoTime(this.#clock.wall()) };
-    await this.#file.write(`${JSON.stringify(file, undefined, 2)}\n`);
-    this.#written = text;
+    if ((!ready && !this.#input) || (await this.#file.says(plane))) return;
+    await this.#file.write(plane);
     if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp, key: pass.tunnel?.publicKey };
   }
 

@@ -27,12 +27,18 @@ export type SourceEvent =
   /** Input that was dropped: rate-limited into the log. `kind` is one of a few fixed words. */
   | { readonly type: 'dropped'; readonly kind: string; readonly message: string };
 
+/** Whether the stack goes along with its discovery, or goes on without it. */
+export type Parting = 'goodbye' | 'quietly';
+
 export interface Source {
   readonly name: string;
   /** Begins. Trouble with the network or a server is reported by events and retried; it never throws for that. */
   start(emit: (event: SourceEvent) => void): void;
   /** Makes this stack's record known, now and until the next call. Called before or after `start`, also when nothing changed. */
   publish(record: StackRecord): void;
-  /** Withdraws the record, so that the others know at once, and releases everything. Takes well under a second. */
-  stop(): Promise<void>;
+  /**
+   * Releases everything, and withdraws the record, so that the others know at once; `quietly` the record stays until its time is over. Takes
+   * well under a second.
+   */
+  stop(how?: Parting): Promise<void>;
 }

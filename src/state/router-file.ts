@@ -13,6 +13,10 @@ export const ProblemSchema = v.object({
 export const RouterFileSchema = v.object({
   version: v.literal(1, 'is not version 1'),
   last_update: v.pipe(v.string(), v.isoTimestamp()),
+  /**
+   * `stopping` when the router was stopped cleanly, and with it the stack goes. Absent in files of routers that do not say so.
+   */
+  state: v.optional(v.picklist(['running', 'stopping'])),
   /** Absent until discovery has told the router whose it is. */
   stack_id: v.optional(StackIdSchema),
   ...DataPlaneEntries,

@@ -10,7 +10,7 @@ const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 100_000) },
     minutes: { type: 'string', default: '5' },
-    'probe-ms': { type: 'string', default: '10' },
+    'probe-ms': { type: 'string', default: '1' },
     fault: { type: 'string', multiple: true, default: [] },
     out: { type: 'string' },
     soak: { type: 'boolean', default: false },

@@ -163,15 +163,6 @@ export class World {
     const found = await Promise.all(this.stacks.map(async (stack) => [stack.name, await look(stack)] as const));
     for (const [name, address] of found) this.#addresses.set(name, address);
     const all = found.map(([name, address]) => ({ name, address }));
-    // On a busy machine a service that does not get its turn would lose probes at its own door, which is not what is measured.
-    await Promise.all(
-      this.stacks.map((stack) =>
-        this.on(
-          stack,
-          `renice -n -15 -g $(docker inspect -f '{{.State.Pid}}' ${container(stack, 'web')}) >/dev/null 2>&1; renice -n -15 -p $(docker top ${container(stack, 'web')} -eo pid | tail -n +2) >/dev/null 2>&1 || true`,
-        ),
-      ),
-    );
     await Promise.all(
       this.stacks.map((stack) => {
         const body = JSON.stringify(

@@ -147,10 +147,28 @@ test('docker-router status: round trip and traffic of each peer; one whose packe
   await is('ok');
 });
 
+test('docker compose restart discovery: nothing is lost, and no route changes', async () => {
+  const watch = execIn(b, 'test-b', ...PROBE, 'watch', '6', `http://${await addressOf(a)}/`);
+  const mark = (await logs(b, 'router')).length;
+  await compose(a, 'restart', '-t', '3', 'discovery');
+  const [sent, lost] = (await watch).split(' ').map(Number);
+  assert.ok(sent! > 50, `${sent} sent`);
+  assert.equal(lost, 0, `${lost} of ${sent} lost`);
+  assert.doesNotMatch((await logs(b, 'router')).slice(mark), /brought up to date/);
+});
+
+test('a stack whose discovery is stopped stays routed until PEER_TIMEOUT', async () => {
+  await compose(b, 'stop', '-t', '3', 'discovery');
+  assert.equal((await routesOf(a)).length, 2, 'still routed');
+  await eventually(10, async () => assert.deepEqual(await routesOf(a), ['172.29.0.0/24']));
+  await up(b);
+  await allReach(all, 3);
+});
+
 test('docker compose down removes its routes elsewhere within 1 s; up connects it again', async () => {
   assert.equal((await routesOf(a)).length, 2);
   // Only the two containers go, at once, as `down` does in its course: what counts is the time from discovery's end.
-  await compose(b, 'stop', '-t', '3', 'discovery');
+  await compose(b, 'stop', '-t', '3', 'discovery', 'router');
   await eventually(1, async () => assert.deepEqual(await routesOf(a), ['172.29.0.0/24']));
   await down(b);
   await up(b);

@@ -5,7 +5,7 @@ import { type DnsConfig, type DnsServer, dnsServer } from '../../config/dns-conf
 import { type Clock, systemClock } from '../../process/clock.ts';
 import type { StackRecord } from '../../record/record.ts';
 import type { Envelope } from '../../trust/envelope.ts';
-import type { Source, SourceEvent } from '../source.ts';
+import type { Parting, Source, SourceEvent } from '../source.ts';
 import { mismatch } from './claim.ts';
 import { type Entry, instanceName } from './entry.ts';
 import { isAlive, type Look, observe, type Sightings } from './liveness.ts';
@@ -81,11 +81,11 @@ export class DnsSource implements Source {
     if (this.#running) this.#registration?.publish(record);
   }
 
-  async stop(): Promise<void> {
+  async stop(how: Parting = 'goodbye'): Promise<void> {
     this.#running = false;
     clearTimeout(this.#timer);
     this.#abort.abort(new Error('stopped'));
-    await this.#registration?.stop();
+    await this.#registration?.stop(how);
   }
 
   get #nowSeconds(): number {

@@ -6,6 +6,7 @@ import type { DnsConfig } from '../../config/dns-config.ts';
 import type { Clock } from '../../process/clock.ts';
 import type { StackRecord } from '../../record/record.ts';
 import type { Envelope } from '../../trust/envelope.ts';
+import type { Parting } from '../source.ts';
 import { type Claim, claim } from './claim.ts';
 import {
   type Entry,
@@ -95,14 +96,14 @@ export class Registration {
     this.#running ??= this.#work();
   }
 
-  /** Takes the stack off the list, where the server answers in time. */
-  async stop(): Promise<void> {
+  /** Takes the stack off the list, where the server answers in time; `quietly` its lease is left to end. */
+  async stop(how: Parting): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
     const end = setTimeout(() => this.#abort.abort(new Error('stopped')), STOP_MS);
     try {
       await Promise.race([this.#running, new Promise((resolve) => setTimeout(resolve, SETTLE_MS).unref())]);
-      if (this.#sent && this.status.is !== 'static') await this.#withdraw();
+      if (how === 'goodbye' && this.#sent && this.status.is !== 'static') await this.#withdraw();
     } catch {
       // The others notice by the end of the lease.
     } finally {

@@ -4,7 +4,7 @@ import type { DiscoveryConfig } from '../../config/discovery-config.ts';
 import type { EtcdConfig } from '../../config/etcd-config.ts';
 import type { StackRecord } from '../../record/record.ts';
 import type { Envelope } from '../../trust/envelope.ts';
-import type { Source, SourceEvent } from '../source.ts';
+import type { Parting, Source, SourceEvent } from '../source.ts';
 import { Claim } from './claim.ts';
 import { EtcdClient } from './client.ts';
 import { Outlook } from './outlook.ts';
@@ -50,13 +50,13 @@ export class EtcdSource implements Source {
     this.#begin();
   }
 
-  async stop(): Promise<void> {
+  async stop(how: Parting = 'goodbye'): Promise<void> {
     this.#running = false;
     this.#stopping.abort();
     const session = this.#session;
     session?.quiet();
     await atMost(STOP_PENDING_MS, session?.settled());
-    if (this.#claim.active) await this.#withdraw(session);
+    if (how === 'goodbye' && this.#claim.active) await this.#withdraw(session);
     session?.client.close();
   }
 

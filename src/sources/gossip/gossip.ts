@@ -5,7 +5,7 @@ import type { DiscoveryConfig } from '../../config/discovery-config.ts';
 import type { GossipConfig } from '../../config/gossip-config.ts';
 import type { StackRecord } from '../../record/record.ts';
 import type { Envelope } from '../../trust/envelope.ts';
-import type { Source, SourceEvent } from '../source.ts';
+import type { Parting, Source, SourceEvent } from '../source.ts';
 import { printable, readMembers, type Stranger } from './members.ts';
 import { readMemory, writeMemory } from './memory-file.ts';
 import { Pause } from './pause.ts';
@@ -43,6 +43,7 @@ export class GossipSource implements Source {
   /** The record that the running agent was started with. */
   #started: StackRecord | undefined;
   #running = false;
+  #parting: Parting = 'goodbye';
   #loop: Promise<void> | undefined;
   #session: Session | undefined;
   #lastPort: number | undefined;
@@ -80,12 +81,13 @@ export class GossipSource implements Source {
     if (this.#session) this.#report(this.#session);
   }
 
-  async stop(): Promise<void> {
+  async stop(how: Parting = 'goodbye'): Promise<void> {
     this.#emit = () => undefined;
     this.#running = false;
     this.#stopping.abort();
     this.#pause.close();
-    await this.#session?.leave();
+    this.#parting = how;
+    if (how === 'goodbye') await this.#session?.leave();
     await this.#session?.close();
     await this.#loop;
     if (!this.#loop) return;
@@ -137,7 +139,7 @@ export class GossipSource implements Source {
     };
     const session = await Session.open(order, this.#stopping.signal);
     if (!this.#running) {
-      await session.leave();
+      if (this.#parting === 'goodbye') await session.leave();
       await session.close();
       return 'stopped';
     }

@@ -2,7 +2,7 @@
 import type { MulticastConfig } from '../../config/discovery-config.ts';
 import type { StackRecord } from '../../record/record.ts';
 import type { Envelope } from '../../trust/envelope.ts';
-import type { Source, SourceEvent } from '../source.ts';
+import type { Parting, Source, SourceEvent } from '../source.ts';
 import { GroupSocket } from './group-socket.ts';
 import { decodeMessage, encodeMessage, type Message } from './message.ts';
 import {
@@ -60,12 +60,12 @@ export class MulticastSource implements Source {
     else this.#announceChange();
   }
 
-  async stop(): Promise<void> {
+  async stop(how: Parting = 'goodbye'): Promise<void> {
     this.#running = false;
     for (const timer of this.#timers) clearTimeout(timer);
     clearTimeout(this.#periodic);
     clearTimeout(this.#answer);
-    if (this.#record && this.#socket) {
+    if (how === 'goodbye' && this.#record && this.#socket) {
       const { stack_id, instance, boot, seq } = this.#record;
       const goodbye = { docker_router: 1, type: 'goodbye', stack_id, instance, boot, seq } as const;
       // Twice, a moment apart: nobody asks for a goodbye that got lost.
