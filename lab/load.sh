@@ -14,7 +14,8 @@ load_images() {
   fi
   import_base
   say "host1: building the images"
-  inside host1 env BASE_IMAGE="$BASE_IMAGE_NAME:latest" SKIP_BUNDLE=1 /repo/scripts/build.sh >&2
+  inside host1 env BUILDKIT_PROGRESS="${BUILDKIT_PROGRESS:-quiet}" SKIP_BUNDLE=1 \
+    BASE_IMAGE="$BASE_IMAGE_NAME:latest" /repo/scripts/build.sh >&2
   rm -f "$archive"
   for ((host = 2; host <= count; host++)); do
     [[ $(image_ids "host$host") != $(image_ids host1) ]] || continue
