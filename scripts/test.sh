@@ -18,7 +18,7 @@ Usage: scripts/test.sh [LEVEL...]
   figures   what discovery promises in milliseconds and megabytes, measured; before all else, with the machine for itself (root)
   unit      pure parts, with property tests; types and style (no root)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
-  fuzz      two seconds of fuzzing of each parser, its corpus, and a flood of datagrams (root)
+  fuzz      two seconds of fuzzing of each parser, its corpus, 100,000 of each kind of false announcement, and a flood of datagrams (root)
   kernels   the daemons on Debian's stock kernels 6.1 and 6.12, in QEMU (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
   engines   the same of Serf, and failures of all three engines at length (root)

@@ -89,6 +89,7 @@ export class DiscoveryDaemon {
     this.#remember(last);
     const inherited = last === undefined ? undefined : parseJson(DiscoveryFileSchema, last, MAX_DISCOVERY_BYTES);
     this.#inherited = inherited?.ok ? inherited.value : undefined;
+    this.#trust?.hold(this.#inherited?.peers ?? []);
     if (this.#config.metricsPort !== 'off') await this.#observe();
     const watcher = watchFile(this.#routerFile.path, () => void this.#lookAtRouter());
     const tick = setInterval(() => void this.#tick(), TICK_MS);
@@ -260,7 +261,7 @@ export class DiscoveryDaemon {
   }
 
   #report(self: StackRecord, monotonicMs: number): DiscoveryFile {
-    return report({
+    const file = report({
       self,
       interfaceName: this.#host.interfaceName,
       underlayMtu: this.#host.mtu,
@@ -272,6 +273,7 @@ export class DiscoveryDaemon {
         allowedSubnets: this.#config.allowedSubnets.flatMap((text) => parsePrefix(text) ?? []),
         hostNetworks: this.#host.networks,
         established: stoodIn(this.#file.file, this.#inherited),
+        ...this.#trust?.policy,
       },
       filter: { allow: this.#config.allowStacks, deny: this.#config.denyStacks },
       refused: this.#trust?.refused(monotonicMs - this.#config.peerTimeoutMs) ?? [],
@@ -279,6 +281,8 @@ export class DiscoveryDaemon {
       wallMs: this.#clock.wall(),
       monotonicMs,
     });
+    this.#trust?.hold(file.peers);
+    return file;
   }
 
   #updateHealth(): void {

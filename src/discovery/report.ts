@@ -77,14 +77,18 @@ function judged({ self, known, policy, filter }: ReportInput): {
   return { claims, verdicts };
 }
 
-type Stood = { readonly peers: readonly Pick<PeerEntry, 'instance' | 'status' | 'subnets'>[] };
+type Stood = { readonly peers: readonly Pick<PeerEntry, 'stack_id' | 'instance' | 'status' | 'subnets'>[] };
 
 /** Whether a claim to a subnet stands in one of the files. */
 export function stoodIn(...files: readonly (Stood | undefined)[]): (claim: Claim, subnet: string) => boolean {
-  return ({ instance }, subnet) =>
+  return ({ stack_id, instance }, subnet) =>
     files.some((file) =>
       file?.peers.some(
-        (peer) => peer.instance === instance && peer.status !== 'rejected' && peer.subnets.includes(subnet),
+        (peer) =>
+          peer.stack_id === stack_id &&
+          peer.instance === instance &&
+          peer.status !== 'rejected' &&
+          peer.subnets.includes(subnet),
       ),
     );
 }

@@ -14,6 +14,7 @@ import {
 } from '../net/ipv4.ts';
 import { PrefixIndex } from '../net/prefix-index.ts';
 import type { StackRecord } from '../record/record.ts';
+import type { Held } from './possession.ts';
 
 /** The part of a record that is judged; a row of discovery.json has it too. */
 export type Claim = Pick<
@@ -37,6 +38,8 @@ export interface Policy {
   readonly hostNetworks: readonly { readonly name: string; readonly prefix: Prefix; readonly isStack?: boolean }[];
   /** Whether this claim to this subnet stood before, so that a network which the host gets later does not end it. */
   readonly established?: (claim: Claim, subnet: string) => boolean;
+  /** Whose each disputed thing is, whatever age the claims state; absent where nobody's word is signed. */
+  readonly held?: (claims: readonly Claim[]) => Held;
 }
 
 /** undefined: accepted. Otherwise the reason, in words a person can act on. */
@@ -107,15 +110,18 @@ function hostConflict(claim: Claim, prefixes: readonly Prefix[], self: Claim, po
 }
 
 /** Reasons that lie in a claim already accepted, the stack's own among them. */
-function collision(claim: Claim, prefixes: readonly Prefix[], self: Claim, taken: Taken): Verdict {
+function collision(claim: Claim, prefixes: readonly Prefix[], self: Claim, taken: Taken, held?: Held): Verdict {
   const name = (other: Claim) => (other === self ? 'this stack' : `stack ${other.stack_id} on ${other.host_ip}`);
   const sameId = taken.ids.get(claim.stack_id);
   if (sameId)
     return `the stack id ${claim.stack_id} is already used by ${name(sameId)}; give one of them another STACK_ID`;
-  const sameMac = claim.vtep_mac === undefined ? undefined : taken.macs.get(claim.vtep_mac);
-  if (sameMac) return `VTEP MAC ${claim.vtep_mac} is already used by ${name(sameMac)}`;
+  const others = (owner: Claim | undefined) => (owner === claim ? undefined : owner);
+  const { vtep_mac: mac } = claim;
+  const sameMac = mac === undefined ? undefined : (taken.macs.get(mac) ?? others(held?.macs.get(mac)));
+  if (sameMac) return `VTEP MAC ${mac} is already used by ${name(sameMac)}`;
   for (const prefix of prefixes) {
-    const found = taken.subnets.overlapping(prefix);
+    const holding = held?.subnets.overlapping(prefix);
+    const found = taken.subnets.overlapping(prefix) ?? (others(holding?.owner) && holding);
     if (found) {
       return `subnet ${formatPrefix(prefix)} overlaps ${formatPrefix(found.prefix)} of ${name(found.owner)}; give one of them another subnet`;
     }
@@ -127,12 +133,14 @@ function collision(claim: Claim, prefixes: readonly Prefix[], self: Claim, taken
 export class Standing {
   readonly #self: Claim;
   readonly #policy: Policy;
+  readonly #held: Held | undefined;
   readonly #taken: Taken = { ids: new Map(), macs: new Map(), subnets: new PrefixIndex() };
 
   /** The stack's own id, MAC and subnets always count as taken first. */
-  constructor(self: Claim, policy: Policy) {
+  constructor(self: Claim, policy: Policy, held?: Held) {
     this.#self = self;
     this.#policy = policy;
+    this.#held = held;
     take(this.#taken, self, prefixesOf(self));
   }
 
@@ -143,7 +151,7 @@ export class Standing {
     const prefixes = prefixesOf(claim);
     const reason =
       flaw(claim, prefixes, this.#policy) ??
-      collision(claim, prefixes, self, this.#taken) ??
+      collision(claim, prefixes, self, this.#taken, this.#held) ??
       hostConflict(claim, prefixes, self, this.#policy);
     if (reason === undefined) take(this.#taken, claim, prefixes);
     return reason;
@@ -163,11 +171,20 @@ export function judgeAll(
   claims: readonly Claim[],
   policy: Policy,
 ): { readonly verdicts: readonly Verdict[]; readonly standing: Standing } {
-  const standing = new Standing(self, policy);
-  const verdicts: Verdict[] = new Array(claims.length);
   const order = claims.map((claim, index) => ({ claim, index })).sort((a, b) => bySeniority(a.claim, b.claim));
-  for (const { claim, index } of order) verdicts[index] = standing.admit(claim);
-  return { verdicts, standing };
+  const pass = (held?: Held) => {
+    const standing = new Standing(self, policy, held);
+    const verdicts: Verdict[] = new Array(claims.length);
+    for (const { claim, index } of order) verdicts[index] = standing.admit(claim);
+    return { verdicts, standing };
+  };
+  const bySince = pass();
+  // Where nothing is disputed it does not matter whose word counts.
+  if (!policy.held || bySince.verdicts.every((verdict) => verdict === undefined)) return bySince;
+  const sound = claims.filter(
+    (claim) => claim.vni === self.vni && flaw(claim, prefixesOf(claim), policy) === undefined,
+  );
+  return pass(policy.held(sound));
 }
 
 export function judge(self: Claim, claims: readonly Claim[], policy: Policy): readonly Verdict[] {

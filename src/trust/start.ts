@@ -3,10 +3,13 @@ import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseKeys, type TrustConfig } from '../config/trust-config.ts';
 import { ConfigError } from '../config/variables.ts';
+import type { Policy } from '../peers/judge.ts';
+import { Possession } from '../peers/possession.ts';
 import type { Known } from '../peers/table.ts';
 import type { Clock } from '../process/clock.ts';
 import type { Logger } from '../process/log.ts';
 import { readCapped, writeAtomic } from '../state/atomic-file.ts';
+import type { PeerEntry } from '../state/discovery-file.ts';
 import { watchFile } from '../state/watch-file.ts';
 import { Gate, RECLOSE_MS } from './gate.ts';
 import { loadIdentity } from './identity.ts';
@@ -29,6 +32,9 @@ export interface TrustParts {
 
 export class Trust {
   readonly gate: Gate;
+  /** Disputes between peers that sign are settled by who held first. */
+  readonly policy: Pick<Policy, 'held'> = { held: (claims) => this.#possession.among(claims) };
+  readonly #possession = new Possession();
   readonly #parts: TrustParts;
   readonly #stoppers: (() => void)[] = [];
   #listener: TrustListener | undefined;
@@ -85,6 +91,11 @@ export class Trust {
   /** Stacks that are refused for who they are, heard since `from` (monotonic milliseconds), as the peer table has its own. */
   refused(from: number): (Known & { readonly reason: string })[] {
     return this.gate.refused(from).map((refused) => ({ ...refused, stale: false }));
+  }
+
+  /** Takes note of who stands with what, of the rows of a discovery.json. */
+  hold(peers: readonly PeerEntry[]): void {
+    this.#possession.note(peers.filter(({ status }) => status !== 'rejected'));
   }
 
   /** Takes note of what `trust forget` did in the volume. */

@@ -25,9 +25,14 @@ export class DiscoveryProcesses {
   readonly #root = mkdtempSync(join(tmpdir(), 'docker-router-discovery.'));
   readonly #children: ChildProcess[] = [];
 
-  /** Starts one, or starts one again: its folder stays. */
-  start(id: string, variables: Readonly<Record<string, string>> = {}): ChildProcess {
-    const child = spawn(process.execPath, [DAEMON], {
+  /** Starts one, or starts one again: its folder stays. `through` is a command that starts it, `options` are of Node. */
+  start(
+    id: string,
+    variables: Readonly<Record<string, string>> = {},
+    { through = [], options = [] }: { readonly through?: readonly string[]; readonly options?: readonly string[] } = {},
+  ): ChildProcess {
+    const [program = process.execPath, ...argv] = [...through, process.execPath, ...options, DAEMON];
+    const child = spawn(program, argv, {
       stdio: 'ignore',
       env: {
         PATH: process.env.PATH,
