@@ -21,16 +21,18 @@ wrong stack.
   --soak         churn that ends no daemon; memory, open files and kernel objects of all of them must stay flat
   --svg FILE     a drawing of it
   --keep         uses a lab that is up, and leaves it up
+  --plan         prints the faults in their order, and does nothing
 
 Exit status 1: there was a violation. Needs root (docs/lab.md). Environment: LAB, name of the lab (chaos).
 TEXT
 }
 
-keep='' rest=()
+keep='' plan='' rest=()
 for argument in "$@"; do
   case $argument in
     -h | --help) usage && exit 0 ;;
     --keep) keep=1 ;;
+    --plan) plan=1 ;;
     *) rest+=("$argument") ;;
   esac
 done
@@ -38,6 +40,7 @@ export LAB=${LAB:-chaos}
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 setup_node
+[ -z "$plan" ] || exec node --import tsx test/chaos/main.ts --plan "${rest[@]}"
 
 finish() { [ -n "$keep" ] || scripts/lab.sh down >/dev/null 2>&1 || true; }
 trap finish EXIT

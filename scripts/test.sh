@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests: `./scripts/test.sh` for all levels, `./scripts/test.sh unit kernel` for some of them.
+# Runs the tests: `./scripts/test.sh` for all levels, `./scripts/test.sh unit kernel` for some of them, or single files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,7 @@ LEVELS=("${ALONE[@]}" "${LANE_1[@]}" "${LANE_2[@]}")
 usage() {
   cat <<'TEXT'
 Usage: scripts/test.sh [LEVEL...]
+       scripts/test.sh FILE.test.ts...
 
   figures   what discovery promises in milliseconds and megabytes, measured; before all else, with the machine for itself (root)
   unit      pure parts, with property tests; types and style (no root)
@@ -36,10 +37,11 @@ With CI=true nothing may be skipped.
 TEXT
 }
 
-wanted=()
+wanted=() files=()
 for argument in "$@"; do
   case $argument in
     --help | -h) usage; exit 0 ;;
+    *.test.ts) files+=("$argument") ;;
     *)
       if [[ " ${LEVELS[*]} ${EXTRA[*]} " != *" $argument "* ]]; then
         echo "test.sh: no such level: $argument (there are: ${LEVELS[*]} ${EXTRA[*]})" >&2
@@ -49,6 +51,7 @@ for argument in "$@"; do
       ;;
   esac
 done
+[ ${#files[@]} -eq 0 ] || wanted+=(files)
 [ ${#wanted[@]} -gt 0 ] || wanted=("${LEVELS[@]}")
 wants() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
 
@@ -113,11 +116,12 @@ level_contexts() { run_tests contexts 1 test/contexts; }
 level_bench() { run_tests bench 1 test/bench; }
 level_lab() { run_tests lab 1 test/lab; }
 level_examples() { run_tests examples 1 test/examples; }
+level_files() { run_tests files 1 "${files[@]}"; }
 
 fail() { echo "$1" >>"$logs/failed"; }
 run_level() {
   local level=$1
-  if [ "$level" != unit ] && [ "$(id -u)" != 0 ]; then
+  if [[ $level != unit && $level != files ]] && [ "$(id -u)" != 0 ]; then
     echo "skipped $level: needs root for network namespaces"
     [ "${CI:-}" != true ] || fail "$level"
     return
@@ -146,6 +150,7 @@ setup_node
 npm run -s build
 # Before the lanes part: apt-get in both at once would find the other's lock.
 needs() { REQUIRED_COMMANDS+=$'\n'"$1"; }
+if wants kernel || wants files; then needs 'prometheus prometheus'; fi
 if wants browser; then needs 'chromium chromium'; fi
 if wants kernels; then for pair in 'qemu-system-x86_64 qemu-system-x86' 'cpio cpio' 'depmod kmod' 'xz xz-utils'; do needs "$pair"; done; fi
 if wants examples; then needs 'qemu-aarch64-static qemu-user-static'; fi
@@ -165,7 +170,7 @@ else
   run_lane 1 "${LANE_1[@]}"
   run_lane 2 "${LANE_2[@]}"
 fi
-run_lane 1 "${EXTRA[@]}"
+run_lane 1 "${EXTRA[@]}" files
 
 total() { find "$logs" -name '*.count' -exec head -qn 1 {} + | awk -v column="$1" '{ sum += $column } END { print sum + 0 }'; }
 skipped=$(total 3)

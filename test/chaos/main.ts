@@ -1,9 +1,9 @@
 /** Entry of `scripts/chaos.sh`, in a lab of three hosts that is up with the images loaded. */
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { campaign, type Result, settle, summaries } from './campaign.ts';
+import { campaign, type Result, schedule, settle, summaries } from './campaign.ts';
 import { FAULTS } from './faults.ts';
-import { soak } from './soak.ts';
+import { CHURN, soak } from './soak.ts';
 import { World } from './world.ts';
 
 const { values } = parseArgs({
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     out: { type: 'string' },
     soak: { type: 'boolean', default: false },
     svg: { type: 'string' },
+    plan: { type: 'boolean', default: false },
   },
 });
 const unknown = values.fault.find((name) => !FAULTS.some((fault) => fault.name === name));
@@ -24,6 +25,15 @@ if (unknown !== undefined) {
 }
 const seed = Number(values.seed);
 const say = (text: string) => process.stdout.write(`${text}\n`);
+if (values.plan) {
+  const faults = schedule(seed, values.fault);
+  const names = values.soak
+    ? CHURN
+    : (values.fault.length ? values.fault : FAULTS).map(() => faults.next().value!.name);
+  const again = values.soak ? 'in changing order, again and again' : 'and so on';
+  say(`seed ${seed}, ${values.minutes} minutes:\n${names.map((name) => `  ${name}\n`).join('')}  ... ${again}`);
+  process.exit(0);
+}
 const world = new World(Number(values['probe-ms']));
 
 function show({ fault, healedS, gapMs, lost, sent, violation }: Result, number: number): void {

@@ -7,7 +7,7 @@ import { seeded, shuffled } from './random.ts';
 import type { Sample, World } from './world.ts';
 
 /** Churn that ends no daemon, so that each is watched from the first sample to the last. */
-const CHURN = [
+export const CHURN: readonly string[] = [
   'crowd-comes-and-goes',
   'link-flaps',
   'multicast-lost',

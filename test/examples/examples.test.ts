@@ -138,6 +138,7 @@ test('README: the lines added to a stack of your own connect it', async () => {
   assert.equal(file.self.stack_id, 'shop');
   // Names: the block is merged into the file by Compose itself.
   await writeInHost(1, '/root/shop/names.yml', block('README.md', 'names'));
+  assert.equal(block('docs/names.md', 'names'), block('README.md', 'names').replace(/ +#.*/, ''));
   const [again, getent] = commands('README.md', 'names-run');
   const both = 'export COMPOSE_FILE=docker-compose.yml:names.yml;';
   await shell(1, `${both} ${again} --wait`, '/root/shop');

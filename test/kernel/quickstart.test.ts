@@ -13,8 +13,10 @@ import { endProcesses, recorded, signalProcess } from '../../src/embedded/proces
 import { untilReady } from '../../src/embedded/readiness.ts';
 import { quickstartTopology } from '../../src/embedded/topology.ts';
 import { type Result, run, runOk } from '../../src/process/run.ts';
+import { commands } from '../support/readme.ts';
 
-const SCRIPT = fileURLToPath(new URL('../../scripts/quickstart.sh', import.meta.url));
+const [LINE] = commands('README.md', 'quickstart');
+const SCRIPT = fileURLToPath(new URL(`../../${LINE}`, import.meta.url));
 /** Prefixes of this process alone, so that neither a user's quickstart nor another test run is touched. */
 const PREFIX = `qa${process.pid}`;
 const OTHER = `qb${process.pid}`;

@@ -1,10 +1,13 @@
 /** `docker-router init` from the image, on compose files of many shapes, with the real Compose and running stacks. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { overlaps, parsePrefix } from '../../src/net/ipv4.ts';
 import { REFUSED, SHAPES, type Shape } from '../support/init-fixtures.ts';
-import { eventually, hostNumbers, inHost, ok, outside, useLab } from '../support/lab.ts';
-import { commands } from '../support/readme.ts';
+import { eventually, hostNumbers, inHost, ok, outside, useLab, writeInHost } from '../support/lab.ts';
+import { block, commands } from '../support/readme.ts';
 import { down, exampleStack, reaches, type Stack, up } from '../support/stacks.ts';
 
 const ROOT = '/root/init';
@@ -77,7 +80,8 @@ describe('the real Compose takes what init writes', { concurrency: false }, () =
       const before = await shellOk(1, shape.name, sums);
       const line = `${INIT} --listen 0 ${(shape.args ?? []).join(' ')}`;
       if (shape === SHAPES[0]) {
-        assert.match(await shellOk(1, shape.name, `${line} --dry-run`), /^\+services:$/m);
+        const [dry] = commands('docs/init.md', 'dry-run');
+        assert.match(await shellOk(1, shape.name, dry!), /^\+services:$/m);
         await assert.rejects(shellOk(1, shape.name, `test -e ${shape.target}`), 'a dry run writes nothing');
       }
       const said = await shellOk(1, shape.name, line);
@@ -136,6 +140,42 @@ test('README: from a compose file to the first answer from a stack on another ho
   process.stdout.write(`# three commands, from the first to the answer: ${seconds.toFixed(1)} s\n`);
 });
 
+const pageOn = (host: number) =>
+  eventually(30, async () => {
+    const { self } = JSON.parse(await ok(host, 'curl', '-sf', '-m', '3', 'http://localhost:8088/view.json'));
+    assert.equal(self.stack, 'guestbook');
+  });
+
+/** docs/map.md: without the host's network. */
+async function byOwnNetwork(): Promise<void> {
+  await writeInHost(1, `${ROOT}/guestbook/map.yml`, block('docs/map.md', 'own-network'));
+  const files = '-f docker-compose.yml -f docker-compose.override.yml -f map.yml';
+  await shellOk(1, 'guestbook', `docker compose ${files} --profile map up -d map`);
+  await pageOn(1);
+  const networks =
+    "docker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}' guestbook-map-1";
+  assert.equal((await shellOk(1, 'guestbook', networks)).trim(), 'guestbook_map');
+}
+
+/** docs/map.md: by ssh, from the second host. */
+async function fromElsewhere(): Promise<void> {
+  await ok(1, 'sh', '-c', 'mkdir -p -m 700 /run/sshd /root/.ssh; ssh-keygen -A >/dev/null; /usr/sbin/sshd');
+  await ok(2, 'sh', '-c', 'mkdir -p -m 700 .ssh; ssh-keygen -q -t ed25519 -N "" -f .ssh/id_ed25519');
+  await writeInHost(2, '/root/.ssh/config', 'StrictHostKeyChecking accept-new\n');
+  await writeInHost(1, '/root/.ssh/authorized_keys', await ok(2, 'cat', '.ssh/id_ed25519.pub'));
+  const [line] = commands('docs/map.md', 'ssh');
+  const lab = fileURLToPath(new URL('../../scripts/lab.sh', import.meta.url));
+  const words = line!.replace('HOST', '10.77.0.1').split(' ');
+  // A shell on the other host, for as long as its input is open.
+  const child = spawn(lab, ['in', '2', ...words], { stdio: ['pipe', 'ignore', 'ignore'] });
+  try {
+    await pageOn(2);
+  } finally {
+    child.stdin.end();
+    await once(child, 'close');
+  }
+}
+
 test('README: the map, for browsers on this host and for nobody else', async () => {
   const [start] = commands('README.md', 'map');
   await shellOk(1, 'guestbook', start!);
@@ -154,6 +194,8 @@ test('README: the map, for browsers on this host and for nobody else', async () 
   );
   assert.match(capabilities, /^10001\s+CapEff:\s+0{16}$/m);
   await eventually(40, () => shellOk(1, 'guestbook', 'docker compose ps map | grep -q healthy'));
+  await byOwnNetwork();
+  await fromElsewhere();
   await shellOk(1, 'guestbook', "docker compose --profile '*' down -v -t 2");
 });
 

@@ -19,6 +19,7 @@ import {
 } from '../../src/contexts/file.ts';
 import { readContexts, writeContexts } from '../../src/contexts/places.ts';
 import { validates } from '../support/json-schema.ts';
+import { block } from '../support/readme.ts';
 
 const entry = {
   description: 'One',
@@ -232,4 +233,12 @@ test('the file is replaced whole; a link stays a link, and permissions stay', as
   const read = await readContexts(link);
   assert.ok(read?.ok && read.document.contexts.remote1);
   assert.equal(await readContexts(join(folder, 'none.json')), undefined);
+});
+
+test('the file that docs/contexts.md shows is taken as it is', () => {
+  const shown = contextsOf(document(block('docs/contexts.md', 'file')));
+  assert.deepEqual(
+    shown.map(({ name, host }) => `${name} ${host}`),
+    ['remote1 ssh://user@192.168.1.100'],
+  );
 });

@@ -3,8 +3,10 @@ import { test } from 'node:test';
 import { nextIdentity } from '../../src/discovery/identity.ts';
 import { changes, material, type ReportInput, report } from '../../src/discovery/report.ts';
 import { PRIVATE_PREFIXES } from '../../src/net/ipv4.ts';
+import { startLog } from '../../src/process/log.ts';
 import { parseWith } from '../../src/record/record.ts';
 import { DiscoveryFileSchema } from '../../src/state/discovery-file.ts';
+import { block } from '../support/readme.ts';
 import { record } from '../support/records.ts';
 
 const input = (changes: Partial<ReportInput> = {}): ReportInput => ({
@@ -92,4 +94,19 @@ test('identity survives a restart, a renamed stack is another one, and a clock g
   assert.notEqual(nextIdentity(file, 'b', 9000).instance, '0123456789abcdef');
   for (const broken of [undefined, '', '{', '{"self":{}}', 'null'])
     assert.equal(nextIdentity(broken, 'a', 9000).since, 9000);
+});
+
+test('the line that docs/metrics.md shows is what the log writes of a silent peer', (t) => {
+  const shown = block('docs/metrics.md', 'log');
+  const { time, name, message } = JSON.parse(shown);
+  const known = { record: { ...record(2), stack_id: 'stack-b' }, source: 'multicast', seenAt: -41_000 } as const;
+  const [before, after] = [false, true].map((stale) => report(input({ known: [{ ...known, stale }] })));
+  const [change] = changes(before, after!);
+  assert.equal(change?.text, message);
+  const written: unknown[] = [];
+  t.mock.timers.enable({ apis: ['Date'], now: Date.parse(time) });
+  t.mock.method(process.stderr, 'write', (chunk: unknown) => written.push(chunk) > 0);
+  startLog(name, { logLevel: 'info', logFormat: 'json' })[change!.level](message);
+  t.mock.restoreAll();
+  assert.deepEqual(written, [shown]);
 });
