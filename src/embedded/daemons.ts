@@ -78,9 +78,15 @@ export async function startDaemon(topology: Topology, stack: Stack, role: Role):
   });
 }
 
-/** Ends one daemon cleanly: discovery says goodbye. */
+/** Ends one daemon cleanly. Discovery alone says no goodbye: its stack goes on. */
 export async function stopDaemon(topology: Topology, stack: Stack, role: Role): Promise<void> {
   await endProcesses(processFolder(topology.prefix), [processName(stack, role)]);
+}
+
+/** Ends both daemons of a stack cleanly and at once, as `docker compose down` does: the others are told. */
+export async function stopStack(topology: Topology, stack: Stack): Promise<void> {
+  const names = ROLES.map((role) => processName(stack, role));
+  await endProcesses(processFolder(topology.prefix), names);
 }
 
 /** The last lines of a log, without the empty ones. */

@@ -3,16 +3,18 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processName, startDaemon, stopDaemon } from '../../src/embedded/daemons.ts';
+import { processName, startDaemon, stopStack } from '../../src/embedded/daemons.ts';
 import { down, endpoints, startDaemons } from '../../src/embedded/embedded.ts';
 import { claim, healthFileOf, processFolder, volumeOf } from '../../src/embedded/folders.ts';
 import { configure, createNamespaces, inside } from '../../src/embedded/namespaces.ts';
 import { PROBE_PORT, startServers } from '../../src/embedded/paths.ts';
-import { recorded, signalProcess, type Tracked } from '../../src/embedded/processes.ts';
+import { isRunning, recorded, signalProcess, type Tracked } from '../../src/embedded/processes.ts';
 import {
   type Environment,
   hostAddress,
   hostNamespace,
+  ROLES,
+  type Role,
   routerNamespace,
   type Stack,
   serviceNamespace,
@@ -85,29 +87,33 @@ export class Hosts {
     return runOk(inside(this.namespaceOf(host), argv), input);
   }
 
-  #discovery(stack: Stack): Tracked {
-    return recorded(processFolder(this.topology.prefix), processName(stack, 'discovery'))!;
+  #daemon(stack: Stack, role: Role): Tracked | undefined {
+    return recorded(processFolder(this.topology.prefix), processName(stack, role));
   }
 
   /** Ends a stack's discovery without a goodbye. */
   kill(stack: Stack): void {
-    signalProcess(this.#discovery(stack), 'SIGKILL');
+    signalProcess(this.#daemon(stack, 'discovery')!, 'SIGKILL');
   }
 
   /** Milliseconds since a stack's discovery was started. */
   age(stack: Stack): number {
     const uptime = Number(readFileSync('/proc/uptime', 'utf8').split(' ')[0]);
     // Linux counts in hundredths of a second here on every architecture (USER_HZ, proc(5)).
-    return Math.round(1000 * (uptime - Number(this.#discovery(stack).startTime) / 100));
+    return Math.round(1000 * (uptime - Number(this.#daemon(stack, 'discovery')!.startTime) / 100));
   }
 
+  /** Starts those daemons of a stack that do not run. */
   async start(stack: Stack): Promise<void> {
-    await startDaemon(this.topology, stack, 'discovery');
+    for (const role of ROLES) {
+      const daemon = this.#daemon(stack, role);
+      if (!daemon || !isRunning(daemon)) await startDaemon(this.topology, stack, role);
+    }
   }
 
-  /** Ends a stack's discovery with a goodbye. */
+  /** Ends a stack with a goodbye. */
   async stop(stack: Stack): Promise<void> {
-    await stopDaemon(this.topology, stack, 'discovery');
+    await stopStack(this.topology, stack);
   }
 
   /** Removes a file from the volume of a stack. */
