@@ -265,6 +265,7 @@ export class DiscoveryDaemon {
       self,
       interfaceName: this.#host.interfaceName,
       underlayMtu: this.#host.mtu,
+      hostAddresses: this.#host.networks.map(({ address }) => address),
       bridgesFilter: this.#host.bridgesFilter,
       modes: this.#config.modes,
       known: this.#table.view(monotonicMs),

@@ -14,6 +14,8 @@ export interface ReportInput {
   readonly self: StackRecord;
   readonly interfaceName: string | undefined;
   readonly underlayMtu: number | undefined;
+  /** Addresses of this host; its own record's is one in any case. */
+  readonly hostAddresses: readonly string[];
   readonly bridgesFilter?: boolean;
   readonly modes: readonly string[];
   readonly known: readonly Known[];
@@ -36,7 +38,18 @@ function published(record: StackRecord): Omit<PeerEntry, 'last_seen' | 'status' 
 function peerEntry(known: Known, reason: string | undefined, input: ReportInput): PeerEntry {
   const lastSeen = isoTime(input.wallMs - (input.monotonicMs - known.seenAt));
   const status = reason !== undefined ? 'rejected' : known.stale ? 'stale' : 'active';
-  return { ...published(known.record), last_seen: lastSeen, status, ...(reason && { reason }), source: known.source };
+  const { host_ip } = known.record;
+  const here = (host_ip === input.self.host_ip || input.hostAddresses.includes(host_ip)) && {
+    this_host: true as const,
+  };
+  return {
+    ...published(known.record),
+    last_seen: lastSeen,
+    status,
+    ...(reason && { reason }),
+    source: known.source,
+    ...here,
+  };
 }
 
 export function report(input: ReportInput): DiscoveryFile {

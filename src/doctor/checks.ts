@@ -1,5 +1,6 @@
 /** What goes wrong in practice, in the order in which to look: facts -> findings, each with the line that mends it. Pure. */
 import type { DroppedInput } from '../router/discovery-input.ts';
+import { proxied } from '../router/offload.ts';
 import type { PeerEntry, SelfEntry } from '../state/discovery-file.ts';
 import type { RouterFile } from '../state/router-file.ts';
 import type { PeerView } from '../status/view.ts';
@@ -191,11 +192,11 @@ const CHECKS_OF_THE_OTHERS: readonly Check[] = [
   {
     name: 'checksums',
     good: 'checksums are filled in where a proxy may pass packets on',
-    find: ({ router, checksumOffload }) =>
-      router?.underlay === 'published' && checksumOffload
+    find: ({ router, checksumOffload, peers }) =>
+      router?.underlay === 'published' && checksumOffload && proxied({ peers })
         ? [
             fault(
-              'transmit checksum offload of vxlan0 is on: behind a proxy in user space ping works and TCP hangs',
+              'transmit checksum offload of vxlan0 is on and a stack is on this host, behind a proxy in user space: ping works and TCP hangs',
               'docker compose exec router ethtool -K vxlan0 tx off',
             ),
           ]

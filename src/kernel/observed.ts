@@ -16,6 +16,8 @@ export interface VxlanInfo {
   readonly port: number;
   readonly local?: string;
   readonly learning: boolean;
+  /** Outer UDP checksums are filled in. */
+  readonly udp_csum: boolean;
   /** Its UDP socket lives in another network namespace. */
   readonly foreignUnderlay: boolean;
 }

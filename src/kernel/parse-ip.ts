@@ -29,6 +29,7 @@ const VxlanData = v.object({
   port: v.number(),
   local: v.optional(v.string()),
   learning: v.boolean(),
+  udp_csum: v.optional(v.boolean(), true),
 });
 const RouteRow = v.object({
   dst: v.string(),

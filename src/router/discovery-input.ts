@@ -72,7 +72,12 @@ export function sameRouted(a: DiscoveryInput | undefined, b: DiscoveryInput): bo
     a.peers.every((peer, index) => {
       const other = b.peers[index]!;
       const rejected = peer.status === 'rejected';
-      return peer.stack_id === other.stack_id && rejected === (other.status === 'rejected') && sameClaim(peer, other);
+      return (
+        peer.stack_id === other.stack_id &&
+        rejected === (other.status === 'rejected') &&
+        peer.this_host === other.this_host &&
+        sameClaim(peer, other)
+      );
     }) &&
     selfPart(a) === selfPart(b)
   );

@@ -17,6 +17,7 @@ import type { SelfEntry } from '../state/discovery-file.ts';
 import type { Problem } from '../state/router-file.ts';
 import { type Accepted, acceptPeers, type DiscoveryInput } from './discovery-input.ts';
 import { becomeGateway } from './gateway.ts';
+import { ensureOffload, proxied } from './offload.ts';
 import type { Tunnel, TunnelState } from './tunnel.ts';
 import { ensureDevice } from './vxlan-device.ts';
 
@@ -196,6 +197,11 @@ async function ground(
   const { changed, note } = await ensureDevice(want, existing, ports, config.handle);
   if (note) notes.push(note);
   await look(changed || (tunnel?.notes.length ?? 0) > 0);
+  if (want.underlay === 'published') {
+    const device = observed.links.find(({ name }) => name === VXLAN_DEVICE)?.vxlan;
+    const set = await ensureOffload(device?.udp_csum === false && !proxied(input));
+    if (set) notes.push(set);
+  }
   return { observed, facts, served, tunnel: tunnel?.state };
 }
 

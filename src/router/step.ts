@@ -15,6 +15,7 @@ import {
   differing,
   selfPart,
 } from './discovery-input.ts';
+import { proxied } from './offload.ts';
 import { type Pass, refusals } from './reconcile.ts';
 
 /** More changes than this are worth the listing that a full pass ends with. */
@@ -59,6 +60,8 @@ export async function step(
   input: DiscoveryInput,
 ): Promise<Pass | undefined> {
   if (selfPart(input) !== self) return undefined;
+  // Only on the published underlay does it matter who is on this host.
+  if (!pass.device?.vxlan?.foreignUnderlay && proxied(input) !== proxied(before)) return undefined;
   const accepted = acceptChanges(before, input) ?? acceptPeers(input, pass.subnets, config.allowedSubnets);
   const { plan, lengths } = changePlan(before.peers, accepted.peers);
   const changed = planSize(plan);

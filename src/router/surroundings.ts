@@ -33,7 +33,7 @@ export async function surroundings(config: RouterConfig, log: Logger): Promise<S
     const why = handle ? 'UNDERLAY=published' : `the host's network namespace is not mounted at ${config.handle}`;
     log.warn(
       `using the published underlay (${why}): publish the VXLAN port on this service, ports: ["4789:4789/udp"]. ` +
-        `About twice as fast: add to the router service ${HANDLE_LINE(config.handle)}`,
+        `About three times as fast: add to the router service ${HANDLE_LINE(config.handle)}`,
     );
   }
   const masquerade = config.masquerade === 'auto' ? filtered : config.masquerade === 'on';

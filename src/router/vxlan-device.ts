@@ -1,6 +1,6 @@
 /** Creates, adjusts and recreates the overlay device. */
 import { stat } from 'node:fs/promises';
-import { candidatePorts, type DesiredDevice, incompatible, type Underlay } from '../desired/device.ts';
+import { candidatePorts, type DesiredDevice, incompatible } from '../desired/device.ts';
 import type { Link } from '../kernel/observed.ts';
 import { VXLAN_DEVICE } from '../kernel/owned.ts';
 import { CommandError, run, runOk } from '../process/run.ts';
@@ -43,6 +43,7 @@ function createLine(want: DesiredDevice, port: number, handle: string): [string,
     'dstport',
     String(port),
     'nolearning',
+    ...(want.underlay === 'published' ? ['noudpcsum'] : []),
     ...(local === undefined ? [] : ['local', local]),
   ];
 }
@@ -78,12 +79,6 @@ async function create(want: DesiredDevice, ports: PortChoice, handle: string): P
   throw new Error(`no free UDP port for VXLAN (VXLAN_PORT=${ports.configured}): ${(last as Error).message}`);
 }
 
-/** On a published port the path may lead through a user-space proxy, which would pass on checksums that were never filled in. */
-async function settle(underlay: Underlay): Promise<void> {
-  if (underlay === 'published') await runOk(['ethtool', '-K', VXLAN_DEVICE, 'tx', 'off']);
-  await runOk(['ip', 'link', 'set', 'dev', VXLAN_DEVICE, 'up']);
-}
-
 export interface Ensured {
   readonly changed: boolean;
   /** What was done, for the log. */
@@ -105,7 +100,7 @@ export async function ensureDevice(
   if (existing) await runOk(['ip', 'link', 'delete', 'dev', VXLAN_DEVICE]);
   if (want.underlay === 'host') await ensureNamespaceId(handle);
   const port = await create(want, { ...ports, remembered: existing?.vxlan?.port ?? ports.remembered }, handle);
-  await settle(want.underlay);
+  await runOk(['ip', 'link', 'set', 'dev', VXLAN_DEVICE, 'up']);
   const why = reason === undefined ? '' : `, replacing one whose ${reason}`;
   return {
     changed: true,

@@ -34,7 +34,11 @@ const PublishedEntries = {
   source: v.pipe(v.string(), v.maxLength(32)),
 };
 
-export const PeerSchema = v.object(PublishedEntries);
+export const PeerSchema = v.object({
+  ...PublishedEntries,
+  /** host_ip is an address of this very host: the router cannot see which these are. */
+  this_host: v.optional(v.literal(true)),
+});
 export const SelfSchema = v.object({
   ...PublishedEntries,
   boot: EpochSchema,

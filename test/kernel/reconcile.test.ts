@@ -55,8 +55,32 @@ test('from a fresh container: gateway, device, one peer; the second pass is empt
   assert.match(await bridge('fdb show dev vxlan0'), new RegExp(`${vtepMac('stack-2')} dst 192.168.0.2`));
 });
 
-test('transmit checksum offload is off on the published underlay, or TCP would hang behind a user-space proxy', async () => {
-  assert.match(await runOk(['ethtool', '-k', 'vxlan0']), /tx-checksumming: off/);
+const offload = async () => /^tx-checksumming: (on|off)/m.exec(await runOk(['ethtool', '-k', 'vxlan0']))?.[1];
+
+test('published underlay: transmit checksum offload is on, until a stack of this host is behind a proxy in user space', async () => {
+  await settles([record(2)]);
+  assert.match(await ip('-d link show vxlan0'), /noudp_?csum/);
+  assert.equal(await offload(), 'on');
+  const here = input([record(2), record(3)]);
+  const peers = here.peers.map((peer, index) => (index === 1 ? { ...peer, this_host: true as const } : peer));
+  const again = () => reconcile(CONFIG, AROUND, { port: undefined, gateway: undefined }, { ...here, peers });
+  assert.match((await again()).notes.join(), /offload of vxlan0 is off/);
+  assert.equal(await offload(), 'off');
+  await runOk(['ethtool', '-K', 'vxlan0', 'tx', 'on']);
+  await again();
+  assert.equal(await offload(), 'off', 'switched on by hand');
+  await settles([record(2)]);
+  assert.equal(await offload(), 'on');
+});
+
+test('a device whose outer checksums are filled in never gets the offload: NAT would spoil them', async () => {
+  const [mac] = /02:[0-9a-f:]+/.exec(await ip('link show vxlan0'))!;
+  await ip('link delete vxlan0');
+  await ip(`link add vxlan0 address ${mac} mtu 1450 type vxlan id 1000 dstport 4789 nolearning udpcsum`);
+  await pass([record(2)]);
+  assert.equal(await offload(), 'off');
+  await ip('link delete vxlan0');
+  await settles([record(2)]);
 });
 
 test('entries deleted or altered by hand are repaired, nothing else is rewritten', async () => {

@@ -38,6 +38,13 @@ before(async () => {
   await ip('route add default via 172.30.0.2 dev eth0');
 });
 
+test('on the published underlay the first stack of this host is left to a full pass, which switches the offload off', async () => {
+  const at = await from([record(2)]);
+  const { peers, ...rest } = input([record(2), record(3)]);
+  const here = { ...rest, peers: peers.map((peer) => ({ ...peer, this_host: true as const })) };
+  assert.equal(await step(CONFIG, at, here), undefined);
+});
+
 test('after steps a full pass finds nothing to do', async () => {
   const stages = [
     [record(2), record(3)],

@@ -115,11 +115,20 @@ test('7. a way that swallows large packets', async () => {
 });
 
 test('8. checksums that were never filled in', async (t) => {
-  const router = 'ports: ["4800:4800/udp"]\nenvironment: { UNDERLAY: published, VXLAN_PORT: "4800" }\n';
-  const stack = await start(t, 'doc-sums', 1, { net: '172.26.0', env: { VNI: '2' }, router });
+  // The router would put it right at its next full pass.
+  const router = (port: number) =>
+    `ports: ["${port}:${port}/udp"]\nenvironment: { UNDERLAY: published, VXLAN_PORT: "${port}", RESYNC_INTERVAL: 600s, PROBE_INTERVAL: 1s }\n`;
+  const stack = await start(t, 'doc-sums', 1, { net: '172.26.0', env: { VNI: '2' }, router: router(4800) });
+  await start(t, 'doc-proxy', 1, { net: '172.25.0', env: { VNI: '2' }, router: router(4801) });
+  await eventually(60, async () =>
+    assert.match(await execIn(stack, 'router', 'ethtool', '-k', 'vxlan0'), /^tx-checksumming: off/m),
+  );
   await healthy(stack);
   await execIn(stack, 'router', 'ethtool', '-K', 'vxlan0', 'tx', 'on');
-  await finds(stack, /^checksums: .*TCP hangs -> .*ethtool -K vxlan0 tx off/);
+  await eventually(60, async () => {
+    const found = await doctor(stack);
+    assert.match(found.find((text) => text.startsWith('checksums'))!, /TCP hangs -> .*ethtool -K vxlan0 tx off/);
+  });
 });
 
 test('9. a host that filters bridged traffic', async () => {

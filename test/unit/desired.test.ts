@@ -173,7 +173,15 @@ test('an existing device is kept, adjusted or replaced with a reason', () => {
     mac: want.mac,
     mtu: 1450,
     up: true,
-    vxlan: { vni: 1000, port: 4789, local: '10.0.0.1', learning: false, foreignUnderlay: true, ...vxlan },
+    vxlan: {
+      vni: 1000,
+      port: 4789,
+      local: '10.0.0.1',
+      learning: false,
+      udp_csum: true,
+      foreignUnderlay: true,
+      ...vxlan,
+    },
   });
   assert.equal(incompatible(link({}), want, 'auto'), undefined);
   assert.equal(incompatible(link({ port: 4791 }), want, 'auto'), undefined);

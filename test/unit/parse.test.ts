@@ -20,7 +20,7 @@ test('links and addresses', () => {
     mac: '82:69:18:88:39:f0',
     mtu: 1450,
     up: true,
-    vxlan: { vni: 1000, port: 4789, local: '10.0.0.1', learning: false, foreignUnderlay: true },
+    vxlan: { vni: 1000, port: 4789, local: '10.0.0.1', learning: false, udp_csum: true, foreignUnderlay: true },
   });
 });
 

@@ -15,6 +15,7 @@ function written(known: StackRecord[]): string {
     self: record(1),
     interfaceName: 'eth0',
     underlayMtu: 1500,
+    hostAddresses: [],
     modes: ['multicast'],
     known: known.map((peer) => ({ record: peer, source: 'multicast', seenAt: 4000, stale: false })),
     refused: [],

@@ -13,6 +13,7 @@ const input = (changes: Partial<ReportInput> = {}): ReportInput => ({
   self: record(1),
   interfaceName: 'eth0',
   underlayMtu: 1500,
+  hostAddresses: [],
   modes: ['multicast'],
   known: [{ record: record(2), source: 'multicast', seenAt: 4000, stale: false }],
   sources: { multicast: { state: 'ok', since: '2024-01-15T10:30:00Z' } },
@@ -43,6 +44,13 @@ test('the published fields stand in discovery.json as DESIGN section 3 names the
   );
   assert.equal(file.version, 1);
   assert.equal(file.last_update, '2024-01-15T10:30:05Z');
+});
+
+test("a stack of this host is marked: by this host's address, or by another one of it", () => {
+  const at = (host_ip: string) => ({ record: record(3, { host_ip }), source: 'multicast', seenAt: 4000, stale: false });
+  const marked = (host_ip: string) =>
+    report(input({ known: [at(host_ip)], hostAddresses: ['192.168.0.77'] })).peers[0]!.this_host;
+  assert.deepEqual([record(1).host_ip, '192.168.0.77', '192.168.0.2'].map(marked), [true, true, undefined]);
 });
 
 test('a rejected peer carries its reason, and so does a rejected self', () => {
