@@ -1,7 +1,6 @@
 /** Peers from nothing into the kernel, against the same lines given to ip, bridge and nft. */
 import { readRouterConfig } from '../../src/config/router-config.ts';
 import { desiredOverlay } from '../../src/desired/overlay.ts';
-import { applyPlan } from '../../src/kernel/apply.ts';
 import { overlayPlan } from '../../src/plan/plan.ts';
 import { run, runOk } from '../../src/process/run.ts';
 import { reconcile } from '../../src/router/reconcile.ts';
@@ -50,8 +49,9 @@ async function programmed(count: number, rounds: number): Promise<Row> {
     'ip, bridge, nft': async () => {
       await empty();
       return timed(async () => {
-        const failures = await applyPlan(plan);
-        if (failures.length > 0) throw new Error(failures[0]);
+        await runOk(['bridge', '-batch', '-'], plan.bridgeAdd.join('\n'));
+        await runOk(['ip', '-batch', '-'], plan.ipAdd.join('\n'));
+        await runOk(['nft', '-f', '-'], plan.nft.join('\n'));
       });
     },
   });
@@ -62,7 +62,7 @@ async function programmed(count: number, rounds: number): Promise<Row> {
     goal: atMost(1.5),
     value: ratioOf(ours, base),
     unit: 'x',
-    note: `${Math.round(median(ours))} ms / ${Math.round(median(base))} ms; it looks at the kernel before and after`,
+    note: `${Math.round(median(ours))} ms / ${Math.round(median(base))} ms; one look at the kernel before is part of it; the one that verifies comes after`,
     samples,
   };
 }

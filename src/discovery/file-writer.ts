@@ -5,8 +5,12 @@ import type { DiscoveryFile } from '../state/discovery-file.ts';
 import { OwnFile } from '../state/own-file.ts';
 import { changes, explainWriteError, material } from './report.ts';
 
-/** Events within this time make one write; or within twice the time that a write takes, so that a crowd does not keep a processor busy. */
+/**
+ * The first event after a rest is written at once; those after it, within this time, make one write; or within twice the time that a write
+ * takes, so that a crowd does not keep a processor busy.
+ */
 const COALESCE_MS = 3;
+const REST_MS = 100;
 const COALESCE_MOST_MS = 1000;
 /** `last_seen` and `last_update` are refreshed this often when nothing else changes. */
 export const REFRESH_MS = 30_000;
@@ -32,6 +36,7 @@ export class FileWriter {
   #pending: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #tookMs = 0;
+  #endedAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(path: string, parts: FileWriterParts) {
@@ -57,14 +62,16 @@ export class FileWriter {
   changed(): void {
     if (this.#stopped) return;
     const { clock } = this.#parts;
-    const wait = Math.min(COALESCE_MOST_MS, Math.max(COALESCE_MS, 2 * this.#tookMs));
+    const rested = clock.monotonic() - this.#endedAt > Math.max(REST_MS, 2 * this.#tookMs);
+    const wait = rested ? 0 : Math.min(COALESCE_MOST_MS, Math.max(COALESCE_MS, 2 * this.#tookMs));
     this.#pending ??= setTimeout(() => {
       this.#pending = undefined;
       const began = clock.monotonic();
       this.#writing = this.#writing
         .then(() => this.#write())
         .finally(() => {
-          this.#tookMs = clock.monotonic() - began;
+          this.#endedAt = clock.monotonic();
+          this.#tookMs = this.#endedAt - began;
         });
     }, wait);
   }

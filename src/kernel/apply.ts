@@ -57,10 +57,16 @@ export function batches(plan: Plan): Batch[] {
   return result;
 }
 
-/** What failed, in words; empty when all went well. @throws when a program cannot be started. */
+const apply = ({ program, lines }: Batch) => (program === 'nft' ? nft(lines) : batch(program, lines));
+
+/**
+ * What is added on the device's tables goes in side by side: nothing is sent there before nft says so.
+ * What failed, in words; empty when all went well. @throws when a program cannot be started.
+ */
 export async function applyPlan(plan: Plan): Promise<string[]> {
-  const failures: string[] = [];
-  for (const { program, lines } of batches(plan))
-    failures.push(...(program === 'nft' ? await nft(lines) : await batch(program, lines)));
+  const all = batches(plan);
+  const together = plan.bridgeAdd.length > 0 && plan.ipAdd.length > 0 ? 2 : 1;
+  const failures = (await Promise.all(all.slice(0, together).map(apply))).flat();
+  for (const next of all.slice(together)) failures.push(...(await apply(next)));
   return failures;
 }

@@ -1,8 +1,8 @@
 /** Asks the kernel what is there. */
 import { CommandError, type Result, run, runOk } from '../process/run.ts';
-import type { NftState, Observed } from './observed.ts';
+import type { NftState, Observed, OverlayTables } from './observed.ts';
 import { NFT_TABLE, VXLAN_DEVICE } from './owned.ts';
-import { overlayRoutes, parseFdb, parseLinks, parseNeighbours, parseOwnPolicy, parseRoutes } from './parse-ip.ts';
+import { overlayRoutes, parseFdb, parseLinks, parseNeighbours, parseOwnRule, parseRoutes } from './parse-ip.ts';
 import { EMPTY_NFT, parseNft } from './parse-nft.ts';
 
 async function nftTable(family: 'netdev' | 'ip'): Promise<NftState> {
@@ -13,7 +13,8 @@ async function nftTable(family: 'netdev' | 'ip'): Promise<NftState> {
   throw new Error(`nft cannot list table ${family} ${NFT_TABLE}: ${result.stderr.trim().split('\n')[0]}`);
 }
 
-const NEIGHBOURS = ['ip', '-j', '-4', 'neigh', 'show', 'dev', VXLAN_DEVICE, 'nud', 'permanent'] as const;
+const TABLES = ['ip', '-j', '-4', '-force', '-batch', '-'] as const;
+const LISTINGS = ['rule show', 'route show table all', `neigh show dev ${VXLAN_DEVICE} nud permanent`];
 const FDB = ['bridge', '-j', 'fdb', 'show', 'dev', VXLAN_DEVICE] as const;
 
 function outputOf(argv: readonly string[], result: Result): string {
@@ -21,26 +22,43 @@ function outputOf(argv: readonly string[], result: Result): string {
   return result.stdout;
 }
 
+function deviceTables({ neighbours }: Tables, fdb: Result, port: number): Omit<OverlayTables, 'routes'> {
+  if (neighbours === undefined)
+    throw new Error(`ip cannot list the neighbours of ${VXLAN_DEVICE}, which was there a moment ago`);
+  return { neighbours: parseNeighbours(neighbours), ...parseFdb(outputOf(FDB, fdb), port) };
+}
+
 const NO_TABLES = { neighbours: new Map(), unicast: new Map(), flood: new Set<string>() };
+
+interface Tables {
+  readonly rules: string;
+  readonly routes: string;
+  /** undefined without a device, when its listing fails. */
+  readonly neighbours: string | undefined;
+}
+
+/** Three listings by one process, each a line of JSON. @throws CommandError when one of the first two fails. */
+async function tables(): Promise<Tables> {
+  const result = await run(TABLES, `${LISTINGS.join('\n')}\n`);
+  const [rules, routes, neighbours = ''] = result.stdout.split('\n');
+  const failed = [...result.stderr.matchAll(/^Command failed .*:(\d+)$/gm)].map(([, line]) => line);
+  if (!rules || !routes || failed.some((line) => line !== '3')) throw new CommandError(TABLES, result);
+  return { rules, routes, neighbours: failed.length === 0 ? neighbours : undefined };
+}
 
 /** All listings at once; those of vxlan0 fail, and are not needed, while there is none. @throws Error when a listing fails or is not understood. */
 export async function observe(): Promise<Observed> {
-  const [linkJson, routeJson, ruleJson, netdev, ip, neighbours, fdb] = await Promise.all([
+  const [linkJson, listed, netdev, ip, fdb] = await Promise.all([
     runOk(['ip', '-j', '-d', 'address', 'show']),
-    runOk(['ip', '-j', '-4', 'route', 'show', 'table', 'all']),
-    runOk(['ip', '-j', '-4', 'rule', 'show']),
+    tables(),
     nftTable('netdev'),
     nftTable('ip'),
-    run(NEIGHBOURS),
     run(FDB),
   ]);
   const { links, addresses } = parseLinks(linkJson);
-  const routes = parseRoutes(routeJson);
+  const { routes, ownRoute } = parseRoutes(listed.routes);
   const port = links.find(({ name }) => name === VXLAN_DEVICE)?.vxlan?.port;
-  const tables =
-    port === undefined
-      ? NO_TABLES
-      : { neighbours: parseNeighbours(outputOf(NEIGHBOURS, neighbours)), ...parseFdb(outputOf(FDB, fdb), port) };
-  const own = parseOwnPolicy(ruleJson, routeJson);
-  return { links, addresses, routes, overlay: { routes: overlayRoutes(routes), ...tables }, own, netdev, ip };
+  const overlay = port === undefined ? NO_TABLES : deviceTables(listed, fdb, port);
+  const own = { rule: parseOwnRule(listed.rules), route: ownRoute };
+  return { links, addresses, routes, overlay: { routes: overlayRoutes(routes), ...overlay }, own, netdev, ip };
 }

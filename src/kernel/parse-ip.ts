@@ -1,7 +1,7 @@
 /** `ip -j` and `bridge -j` output -> observed state. Pure; unknown fields and rows of other kinds are passed over. */
 import * as v from 'valibot';
 import { parseWith } from '../record/record.ts';
-import type { Address, Link, OverlayTables, OwnPolicy, Route } from './observed.ts';
+import type { Address, Link, OverlayTables, Route } from './observed.ts';
 import { OWN_DEVICES, OWN_PATH, ROUTE_PROTOCOL, VXLAN_DEVICE } from './owned.ts';
 
 const AddressRow = v.object({
@@ -89,10 +89,21 @@ export function parseLinks(json: string): { links: Link[]; addresses: Address[] 
   return { links: found.map(linkOf), addresses };
 }
 
-/** Of `ip -j -4 route show table all` the main table; a host route loses its /32 in the listing and gets it back here. */
-export function parseRoutes(json: string): Route[] {
-  const main = each(RouteRow, rows(json)).filter(({ table }) => table === 'main');
-  return main.map(({ dst, gateway, dev, protocol, metric, prefsrc }) => ({
+export interface Routes {
+  /** The main table. */
+  readonly routes: Route[];
+  /** What leads the router's own packets, in a table of its own, is there. */
+  readonly ownRoute: boolean;
+}
+
+/** `ip -j -4 route show table all`; a host route loses its /32 in the listing and gets it back here. */
+export function parseRoutes(json: string): Routes {
+  const all = each(RouteRow, rows(json));
+  const ownRoute = all.some(
+    ({ dst, dev, table }) => dst === 'default' && dev === OWN_DEVICES.out && table === String(OWN_PATH),
+  );
+  const main = all.filter(({ table }) => table === 'main');
+  const routes = main.map(({ dst, gateway, dev, protocol, metric, prefsrc }) => ({
     destination: dst === 'default' || dst.includes('/') ? dst : `${dst}/32`,
     ...(gateway !== undefined && { via: gateway }),
     ...(dev !== undefined && { device: dev }),
@@ -100,6 +111,7 @@ export function parseRoutes(json: string): Route[] {
     metric,
     ...(prefsrc !== undefined && protocol === String(ROUTE_PROTOCOL) && { source: prefsrc }),
   }));
+  return { routes, ownRoute };
 }
 
 /** `ip -j -4 neigh show dev vxlan0`: the permanent entries. */
@@ -125,15 +137,11 @@ export function overlayRoutes(routes: readonly Route[]): Map<string, string> {
   return new Map(ours.map(({ destination, via }) => [destination, via ?? '']));
 }
 
-/** Of `ip -j -4 rule show` and `ip -j -4 route show table all` what leads the router's own packets. */
-export function parseOwnPolicy(ruleJson: string, routeJson: string): OwnPolicy {
+/** Of `ip -j -4 rule show` whether the one that leads the router's own packets is there. */
+export function parseOwnRule(json: string): boolean {
   const id = String(OWN_PATH);
-  const rule = each(RuleRow, rows(ruleJson)).some(
+  return each(RuleRow, rows(json)).some(
     ({ priority, fwmark, table, protocol }) =>
       priority === OWN_PATH && Number(fwmark) === OWN_PATH && table === id && protocol === String(ROUTE_PROTOCOL),
   );
-  const route = each(RouteRow, rows(routeJson)).some(
-    ({ dst, dev, table }) => dst === 'default' && dev === OWN_DEVICES.out && table === id,
-  );
-  return { rule, route };
 }

@@ -43,6 +43,8 @@ export class RouterDaemon {
   #routed: DiscoveryInput | undefined;
   #running: Promise<void> | undefined;
   #again = false;
+  /** What the last pass was made for, when its lines are in the kernel and nobody has looked yet. */
+  #unverified: { readonly input: DiscoveryInput | undefined } | undefined;
   /** What the last pass left, while it is less than a resync interval old; a pass without it looks at the kernel first. */
   #settled: Settled | undefined;
   #resyncAt = Number.NEGATIVE_INFINITY;
@@ -188,7 +190,12 @@ export class RouterDaemon {
       const pass = await this.#advance(input);
       this.#settled = settled(pass, input);
       const forwarding = await forwardingProblem();
-      const problems = [...pass.problems, ...this.#unencrypted, ...(forwarding ? [forwarding] : [])];
+      const problems = [
+        ...pass.problems,
+        ...this.#verify(pass, input),
+        ...this.#unencrypted,
+        ...(forwarding ? [forwarding] : []),
+      ];
       for (const note of pass.notes) this.#log.info(note);
       if (pass.changed > 0) {
         const ms = Math.round(this.#clock.monotonic() - started);
@@ -208,6 +215,16 @@ export class RouterDaemon {
       this.#limited(`pass ${message}`, message, 'error');
       this.#health.set('unhealthy', message);
     }
+  }
+
+  /** What was applied is looked at at once, after it has been told: the peers need not wait for it. What differs again is a problem. */
+  #verify(pass: Pass, input: DiscoveryInput | undefined): Problem[] {
+    const verifies = this.#unverified !== undefined && this.#unverified.input === input;
+    this.#unverified = pass.unverified ? { input } : undefined;
+    if (this.#unverified && !verifies) this.#again = true;
+    if (!verifies || pass.changed === 0) return [];
+    const message = `${pass.changed} kernel entries differ again right after they were set; is something else changing them?`;
+    return [{ code: 'not-settled', message }];
   }
 
   #settle(pass: Pass, problems: readonly Problem[]): void {

@@ -1,4 +1,4 @@
-/** One pass: observe, decide, apply, look again. */
+/** One pass: observe, decide, apply. One that changed something is followed by another, which finds nothing left to do (daemon.ts). */
 import type { RouterConfig } from '../config/router-config.ts';
 import type { DesiredDevice, Underlay } from '../desired/device.ts';
 import { VXLAN_OVERHEAD } from '../desired/device.ts';
@@ -12,7 +12,7 @@ import type { Link, Observed } from '../kernel/observed.ts';
 import { ROUTE_PROTOCOL, SEAL_PROTOCOL, VXLAN_DEVICE, WG_DEVICES } from '../kernel/owned.ts';
 import { formatPrefix } from '../net/ipv4.ts';
 import { vtepMac } from '../net/mac.ts';
-import { type Desired, isEmpty, makePlan, type Plan, planSize } from '../plan/plan.ts';
+import { type Desired, makePlan, type Plan, planSize } from '../plan/plan.ts';
 import type { SelfEntry } from '../state/discovery-file.ts';
 import type { Problem } from '../state/router-file.ts';
 import { type Accepted, acceptPeers, type DiscoveryInput } from './discovery-input.ts';
@@ -54,6 +54,8 @@ export interface Pass {
   readonly problems: readonly Problem[];
   readonly notes: readonly string[];
   readonly changed: number;
+  /** Lines that went to the kernel without complaint; whether it did as it was told, the next look says. */
+  readonly unverified: boolean;
 }
 
 /** Interfaces whose containers send through this router. */
@@ -122,14 +124,10 @@ function foreignRoutes(observed: Observed, subnets: { has(subnet: string): boole
   }));
 }
 
-/** A failing line is a problem of its own; what differs after the pass all the same is one too. */
-async function applied(plan: Plan, desired: Desired): Promise<Problem[]> {
+/** A failing line is a problem of its own. */
+async function applied(plan: Plan): Promise<Problem[]> {
   const failures = await applyPlan(plan);
-  if (failures.length > 0) return failures.slice(0, 5).map((message) => ({ code: 'kernel-refused', message }));
-  const left = makePlan(desired, await observe());
-  if (isEmpty(left)) return [];
-  const message = `${planSize(left)} kernel entries differ again right after they were set; is something else changing them?`;
-  return [{ code: 'not-settled', message }];
+  return failures.slice(0, 5).map((message) => ({ code: 'kernel-refused', message }));
 }
 
 export function refusals(accepted: Accepted | undefined): Problem[] {
@@ -221,9 +219,12 @@ export async function reconcile(
   const plan = makePlan(desired, observed);
   const { tables, lengths } = desired.overlay;
   problems.push(...refusals(accepted), ...foreignRoutes(observed, tables.routes));
-  if (!isEmpty(plan)) problems.push(...(await applied(plan, desired)));
+  const refused = await applied(plan);
+  problems.push(...refused);
   await forget?.();
   const gatewayIp = facts.gateway?.address ?? served[0]?.address;
   const routed = tables.routes.size;
-  return { device, gatewayIp, tunnel, subnets, accepted, lengths, routed, problems, notes, changed: planSize(plan) };
+  const changed = planSize(plan);
+  const unverified = changed > 0 && refused.length === 0;
+  return { device, gatewayIp, tunnel, subnets, accepted, lengths, routed, problems, notes, changed, unverified };
 }

@@ -30,7 +30,7 @@ export interface Settled {
 
 /** undefined when the pass left something open: then the next one must look at the kernel. */
 export function settled(pass: Pass, input: DiscoveryInput | undefined): Settled | undefined {
-  const open = pass.problems.some(({ code }) => code !== 'peer-refused');
+  const open = pass.unverified || pass.problems.some(({ code }) => code !== 'peer-refused');
   const { device, accepted } = pass;
   return open || !device || !accepted || !input ? undefined : { pass, accepted, self: selfPart(input) };
 }

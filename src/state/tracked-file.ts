@@ -28,6 +28,8 @@ export class TrackedFile<T> {
       if (signature === this.#signature) return { kind: 'unchanged' };
       this.#signature = signature;
       const text = signature === 'absent' ? undefined : await readCapped(this.path, this.#maxBytes);
+      // A look that began later has seen another file, and may have told of it by now.
+      if (signature !== this.#signature) return { kind: 'unchanged' };
       if (text === undefined) return { kind: 'absent' };
       const parsed = this.#parse(text);
       return parsed.ok ? { kind: 'good', value: parsed.value } : { kind: 'bad', error: parsed.error };

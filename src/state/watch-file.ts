@@ -4,14 +4,15 @@ import { basename, dirname } from 'node:path';
 
 /** inotify does not cross every file system (NFS, some virtual machines' shared folders), so the file is looked at this often anyway. */
 const POLL_MS = 5000;
-/** A rename is complete when it is seen; the two or three events of one become one look. */
+/** Whoever writes into the file itself makes an event for each part of it. A rename is complete when it is seen. */
 const SETTLE_MS = 2;
 
 /** Calls `onChange` soon after `path` is written, renamed or removed, and every 5 s. The folder is watched, since a rename replaces the file. */
 export function watchFile(path: string, onChange: () => void): { close(): void } {
   let watcher: FSWatcher | undefined;
   let settle: NodeJS.Timeout | undefined;
-  const changed = () => {
+  const changed = (event: string) => {
+    if (event === 'rename') return onChange();
     settle ??= setTimeout(() => {
       settle = undefined;
       onChange();
@@ -19,8 +20,8 @@ export function watchFile(path: string, onChange: () => void): { close(): void }
   };
   const start = () => {
     try {
-      watcher = watch(dirname(path), (_event, name) => {
-        if (name === null || name === basename(path)) changed();
+      watcher = watch(dirname(path), (event, name) => {
+        if (name === null || name === basename(path)) changed(event);
       });
       watcher.on('error', () => {
         watcher?.close();

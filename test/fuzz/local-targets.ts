@@ -202,7 +202,7 @@ const ipJson: Target = {
     const body = bytes.toString();
     const none = /expected a JSON array/;
     const links = readOr(() => parseLinks(body), none);
-    const routes = readOr(() => parseRoutes(body), none);
+    const routes = readOr(() => parseRoutes(body).routes, none);
     const neighbours = readOr(() => parseNeighbours(body), none);
     const fdb = readOr(() => parseFdb(body, 4789), none);
     if (!links || !routes || !neighbours || !fdb) return false;

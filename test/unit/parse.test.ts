@@ -25,7 +25,7 @@ test('links and addresses', () => {
 });
 
 test('routes: ours are told from others by device and protocol, host routes get their length back', () => {
-  const routes = parseRoutes(`[{"dst":"172.30.0.0/24","dev":"eth0","protocol":"kernel"},
+  const { routes } = parseRoutes(`[{"dst":"172.30.0.0/24","dev":"eth0","protocol":"kernel"},
     {"dst":"172.31.0.0/24","gateway":"172.31.0.2","dev":"vxlan0","protocol":"157","flags":["onlink"]},
     {"dst":"172.31.9.9","gateway":"172.31.0.2","dev":"vxlan0","protocol":"157"},
     {"dst":"10.9.0.0/16","gateway":"172.31.0.2","dev":"vxlan0","protocol":"static"}]`);
@@ -53,7 +53,7 @@ test('neighbours and FDB entries; an entry to the default port is listed without
   );
   assert.deepEqual([...fdb.flood], ['10.0.0.1:4789']);
   assert.deepEqual([...fdb.unicast], [['02:11:22:33:44:55', '10.0.0.1:4790']]);
-  assert.deepEqual(parseRoutes(''), []);
+  assert.deepEqual(parseRoutes('').routes, []);
   assert.throws(() => parseRoutes('{}'));
 });
 
