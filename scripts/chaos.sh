@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 usage() {
   cat <<'TEXT'
-Usage: scripts/chaos.sh [--seed S] [--minutes M] [--fault NAME]... [--probe-ms MS] [--out FILE] [--keep]
+Usage: scripts/chaos.sh [--seed S] [--minutes M | --faults N | --at N] [--fault NAME]... [--source NAME] [--out FILE] [--keep]
        scripts/chaos.sh --soak [--minutes M] [--svg FILE] ...
 
 Three hosts with a Docker Engine each, two stacks on each, probes over UDP and TCP between all thirty pairs. A seed decides which fault
@@ -15,15 +15,20 @@ wrong stack.
 
   --seed S       the same faults in the same order (default: another one every time)
   --minutes M    how long (5)
+  --faults N     how many, in place of how long
+  --at N         only fault number N of the seed, as a violation names it
   --fault NAME   only these
-  --probe-ms MS  time between two probes of a pair (10)
+  --source NAME  how the stacks find each other: multicast (default), etcd (a member on each host), dns (a BIND), gossip; with all but the
+                 first, their servers are among what breaks
+  --probe-ms MS  time between two probes of a pair (1)
   --out FILE     a line of JSON for each fault
   --soak         churn that ends no daemon; memory, open files and kernel objects of all of them must stay flat
   --svg FILE     a drawing of it
   --keep         uses a lab that is up, and leaves it up
   --plan         prints the faults in their order, and does nothing
 
-Exit status 1: there was a violation. Needs root (docs/lab.md). Environment: LAB, name of the lab (chaos).
+Exit status 1: there was a violation. Needs root (docs/lab.md). Environment: LAB, name of the lab (chaos); PREVIOUS, the commit whose images an
+upgrade starts from (the last release, or twenty commits ago).
 TEXT
 }
 
@@ -51,5 +56,6 @@ if [ -z "$keep" ] || ! scripts/lab.sh in 3 docker image inspect docker-router-se
   scripts/lab.sh up 3
   scripts/lab.sh load
   for host in 1 2 3; do scripts/lab.sh in "$host" docker build -q -t docker-router-service /repo/test/support/service >/dev/null; done
+  test/chaos/previous.sh ${PREVIOUS:+"$PREVIOUS"} || echo "chaos: no earlier images, so no upgrade is tried" >&2
 fi
 node --import tsx test/chaos/main.ts "${rest[@]}"

@@ -1,4 +1,5 @@
 /** The discovery daemon: sources -> peer table -> discovery.json, and router.json -> sources. */
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import type { DiscoveryConfig } from '../config/discovery-config.ts';
 import type { DiscoveryObservation } from '../metrics/discovery-observation.ts';
@@ -121,7 +122,13 @@ export class DiscoveryDaemon {
     const mostAgeMs = peerTimeoutMs + REFRESH_MS;
     const lifetime = { staleAfterMs: peerTimeoutMs / 3, expireAfterMs: peerTimeoutMs };
     const now = this.#clock.monotonic();
-    for (const { source, record } of rememberedPeers(last, { stackId, modes, wallMs: this.#clock.wall(), mostAgeMs }))
+    for (const { source, record } of rememberedPeers(last, {
+      stackId,
+      modes,
+      wallMs: this.#clock.wall(),
+      uptimeS: uptime(),
+      mostAgeMs,
+    }))
       this.#table.upsert(source, record, now, lifetime);
     this.#deadline = this.#table.nextDeadline(now);
   }
@@ -280,6 +287,7 @@ export class DiscoveryDaemon {
       refused: this.#trust?.refused(monotonicMs - this.#config.peerTimeoutMs) ?? [],
       dropped: Object.fromEntries(this.#dropped.kinds),
       wallMs: this.#clock.wall(),
+      uptimeS: uptime(),
       monotonicMs,
     });
     this.#trust?.hold(file.peers);

@@ -3,7 +3,13 @@
  * the router would take down every route until the others have been heard anew. Pure.
  */
 import { parseJson, parseRecord, parseWith, type StackRecord } from '../record/record.ts';
-import { DiscoveryEnvelopeSchema, MAX_DISCOVERY_BYTES, type PeerEntry, PeerSchema } from '../state/discovery-file.ts';
+import {
+  type DiscoveryEnvelope,
+  DiscoveryEnvelopeSchema,
+  MAX_DISCOVERY_BYTES,
+  type PeerEntry,
+  PeerSchema,
+} from '../state/discovery-file.ts';
 
 export interface RememberedPeer {
   /** The source that saw it: what that source says next counts, as if it had never been away. */
@@ -16,6 +22,8 @@ export interface Recollection {
   readonly modes: readonly string[];
   /** Milliseconds since 1970. */
   readonly wallMs: number;
+  /** Seconds since the host's start. */
+  readonly uptimeS: number;
   /** An older file says nothing of now. Milliseconds. */
   readonly mostAgeMs: number;
 }
@@ -26,14 +34,24 @@ function recordOf(peer: PeerEntry): StackRecord[] {
   return record.ok ? [record.value] : [];
 }
 
+/**
+ * Milliseconds, by the better of two clocks: the wall clock may have jumped since the file was written, and the host's uptime began anew if the
+ * host did.
+ */
+function ageOf({ last_update, uptime = Number.NaN }: DiscoveryEnvelope, wallMs: number, uptimeS: number): number {
+  const byWall = Math.abs(wallMs - Date.parse(last_update));
+  const byUptime = 1000 * (uptimeS - uptime);
+  return byUptime >= 0 ? Math.min(byWall, byUptime) : byWall;
+}
+
 /** None when the file is absent, damaged, another stack's or too old. Rejected peers are not remembered: what they say next is judged anew. */
 export function rememberedPeers(
   lastFile: string | undefined,
-  { stackId, modes, wallMs, mostAgeMs }: Recollection,
+  { stackId, modes, wallMs, uptimeS, mostAgeMs }: Recollection,
 ): RememberedPeer[] {
   const parsed = lastFile === undefined ? undefined : parseJson(DiscoveryEnvelopeSchema, lastFile, MAX_DISCOVERY_BYTES);
   if (!parsed?.ok || parsed.value.self.stack_id !== stackId) return [];
-  if (Math.abs(wallMs - Date.parse(parsed.value.last_update)) > mostAgeMs) return [];
+  if (ageOf(parsed.value, wallMs, uptimeS) > mostAgeMs) return [];
   return parsed.value.peers.flatMap((item) => {
     const peer = parseWith(PeerSchema, item);
     const known = peer.ok && peer.value.status !== 'rejected' && modes.includes(peer.value.source);

@@ -27,6 +27,8 @@ export interface ReportInput {
   /** Input that was dropped, by kind. */
   readonly dropped: Readonly<Record<string, Dropped>>;
   readonly wallMs: number;
+  /** Seconds since the host's start. */
+  readonly uptimeS?: number;
   readonly monotonicMs: number;
 }
 
@@ -75,7 +77,15 @@ export function report(input: ReportInput): DiscoveryFile {
     dropped: Object.fromEntries(kinds.map(([kind, { count }]) => [kind, count])),
     last_dropped: Object.fromEntries(kinds.map(([kind, { at }]) => [kind, isoTime(at)])),
   };
-  return { version: 1, last_update: isoTime(input.wallMs), self, sources: { ...input.sources }, ...dropped, peers };
+  return {
+    version: 1,
+    last_update: isoTime(input.wallMs),
+    ...(input.uptimeS !== undefined && { uptime: input.uptimeS }),
+    self,
+    sources: { ...input.sources },
+    ...dropped,
+    peers,
+  };
 }
 
 /** A stack that is not wanted claims nothing: what it announces is free for the others. */
@@ -108,7 +118,9 @@ export function stoodIn(...files: readonly (Stood | undefined)[]): (claim: Claim
 
 /** The file without its times and counts: two files that differ only there say the same. That a new kind of input is dropped is news. */
 export function material({ dropped, last_dropped: _last, ...file }: DiscoveryFile): string {
-  const text = JSON.stringify(file, (key, value) => (key === 'last_seen' || key === 'last_update' ? undefined : value));
+  const text = JSON.stringify(file, (key, value) =>
+    key === 'last_seen' || key === 'last_update' || key === 'uptime' ? undefined : value,
+  );
   return text + Object.keys(dropped ?? {}).join();
 }
 

@@ -57,6 +57,8 @@ export const SourceStateSchema = v.object({
 const HeaderEntries = {
   version: v.literal(1, 'is not version 1'),
   last_update: TimeSchema,
+  /** Seconds from the host's start to last_update: how old the file is, where the wall clock was put right or wrong meanwhile. */
+  uptime: v.optional(v.pipe(v.number(), v.minValue(0))),
   self: SelfSchema,
   sources: v.optional(v.record(v.string(), SourceStateSchema)),
   /** Input that was dropped since the start, by source and kind: forged, replayed, not sealed ... */
@@ -74,6 +76,7 @@ export const DiscoveryEnvelopeSchema = v.object({
   ...HeaderEntries,
   peers: v.pipe(v.array(v.unknown()), v.maxLength(MAX_PEERS)),
 });
+export type DiscoveryEnvelope = v.InferOutput<typeof DiscoveryEnvelopeSchema>;
 
 export type DiscoveryFile = v.InferOutput<typeof DiscoveryFileSchema>;
 export type SelfEntry = v.InferOutput<typeof SelfSchema>;

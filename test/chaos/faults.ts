@@ -1,31 +1,46 @@
 /** The faults, each with its promise in terms of the world's ANNOUNCE_INTERVAL, PEER_TIMEOUT and RESYNC_INTERVAL. */
-import { badLine, crowdComesAndGoes, dockerdRestart, hostOff, linkDown, linkFlap, oneWay } from './host-faults.ts';
+import { TIMES } from './compose-file.ts';
+import { FILE_FAULTS } from './file-faults.ts';
+import {
+  badLine,
+  badOrder,
+  crowdComesAndGoes,
+  dockerdRestart,
+  everythingBad,
+  hostOff,
+  linkDown,
+  linkFlap,
+  oneWay,
+} from './host-faults.ts';
+import { KERNEL_FAULTS } from './kernel-faults.ts';
+import { addressChanges, clockJump, memoryLimit, upgraded } from './machine-faults.ts';
+import { allServersKilled, serverAway, serverCut } from './servers.ts';
 import {
   composeRestart,
-  damage,
-  inVolume,
+  containerKilled,
+  hostStandsStill,
+  inAnyOrder,
   pause,
   signal,
   subnetMoved,
   volumeLost,
-  volumeReadOnly,
 } from './stack-faults.ts';
 import { type Fault, FIND, SLACK } from './stage.ts';
-import { TIMES } from './world.ts';
 
-const { PEER_TIMEOUT, RESYNC_INTERVAL } = TIMES;
-const HEAL = RESYNC_INTERVAL + SLACK;
-const GARBAGE = `head -c 3000 /dev/urandom`;
+const { PEER_TIMEOUT } = TIMES;
+const SERVERS = ['etcd', 'dns', 'gossip'] as const;
 
 export const FAULTS: readonly Fault[] = [
   {
     name: 'nothing',
-    promise: 'what the machine itself loses, to hold the other figures against',
+    promise: 'no probe lost: what the machine itself loses, to hold the other figures against',
     within: SLACK,
-    run: (stage) => stage.sleep(5000),
+    lossless: true,
+    run: (stage) => stage.sleep(3000),
   },
   {
     name: 'discovery-killed',
+    mixes: true,
     promise: 'at once, no probe lost',
     within: SLACK,
     lossless: true,
@@ -33,6 +48,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'router-process-killed',
+    mixes: true,
     promise: 'at once, no probe lost',
     within: SLACK,
     lossless: true,
@@ -40,6 +56,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'discovery-stopped',
+    mixes: true,
     promise: 'no probe lost for as long as it is shorter than PEER_TIMEOUT',
     within: SLACK,
     lossless: true,
@@ -48,6 +65,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'router-process-stopped', promise: 'no probe lost', within: SLACK, lossless: true, run: pause('router', 5) },
   {
     name: 'router-restarted',
+    mixes: true,
     promise: 'at most 1.5 s without forwarding',
     within: SLACK,
     mostGapMs: 1500,
@@ -55,6 +73,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'discovery-restarted',
+    mixes: true,
     promise: 'no probe lost: it leaves quietly while its router goes on',
     within: SLACK,
     lossless: true,
@@ -62,9 +81,37 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'both-restarted',
+    mixes: true,
     promise: 'restart + 3 s',
     within: SLACK,
     run: (stage) => composeRestart(stage, 'router discovery'),
+  },
+  {
+    name: 'router-container-killed',
+    promise: 'the start that Docker does, and 1.5 s',
+    within: SLACK,
+    run: containerKilled('router'),
+  },
+  {
+    name: 'discovery-container-killed',
+    promise: 'no probe lost',
+    within: SLACK,
+    lossless: true,
+    run: containerKilled('discovery'),
+  },
+  { name: 'stopped-and-started', promise: 'start + 3 s, in either order', within: SLACK, run: inAnyOrder('kept') },
+  {
+    name: 'stopped-emptied-and-started',
+    promise: 'start + ANNOUNCE_INTERVAL, in either order',
+    within: FIND + SLACK,
+    run: inAnyOrder('lost'),
+  },
+  {
+    name: 'host-stands-still',
+    promise: 'no probe lost: all its control processes and its engine stopped for 4 s',
+    within: SLACK,
+    lossless: true,
+    run: hostStandsStill,
   },
   {
     name: 'stack-lost-its-volume',
@@ -72,7 +119,13 @@ export const FAULTS: readonly Fault[] = [
     within: FIND + SLACK,
     run: volumeLost,
   },
-  { name: 'subnet-moved', promise: 'after both starts + ANNOUNCE_INTERVAL', within: FIND + SLACK, run: subnetMoved },
+  {
+    name: 'subnet-moved',
+    rare: true,
+    promise: 'after both starts + ANNOUNCE_INTERVAL',
+    within: FIND + SLACK,
+    run: subnetMoved,
+  },
   {
     name: 'engine-killed',
     promise: 'after the engine is back + ANNOUNCE_INTERVAL',
@@ -81,44 +134,62 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'host-off-and-on',
+    rare: true,
+    sources: ['multicast'],
     promise: 'gone after PEER_TIMEOUT, back after boot + ANNOUNCE_INTERVAL',
     within: FIND + PEER_TIMEOUT,
     run: hostOff,
   },
   {
     name: 'link-down-and-up',
+    sources: ['multicast'],
     promise: 'gone after PEER_TIMEOUT, back within ANNOUNCE_INTERVAL',
     within: FIND,
     run: linkDown,
   },
-  { name: 'link-flaps', promise: 'within 1 s', within: SLACK, run: linkFlap },
-  { name: 'link-cut-one-way', promise: 'within ANNOUNCE_INTERVAL after it ends', within: FIND, run: oneWay },
+  { name: 'link-flaps', mixes: true, promise: 'within 1 s', within: SLACK, run: linkFlap },
+  {
+    name: 'link-cut-one-way',
+    rare: true,
+    sources: ['multicast'],
+    promise: 'within ANNOUNCE_INTERVAL after it ends',
+    within: FIND,
+    run: oneWay,
+  },
   {
     name: 'loss-30-percent',
+    mixes: true,
     promise: 'peers stay; at once after it ends',
     within: FIND,
     run: badLine('numgen random mod 10 < 3 drop', 6),
   },
   {
     name: 'one-megabit',
+    mixes: true,
     promise: 'peers stay; at once after it ends',
     within: FIND,
     run: badLine('limit rate over 125 kbytes/second drop', 6),
   },
   {
     name: 'multicast-lost',
+    sources: ['multicast'],
+    mixes: true,
     promise: 'peers stay until PEER_TIMEOUT; back within ANNOUNCE_INTERVAL',
     within: FIND,
     run: badLine('ip daddr 239.1.1.1 drop', 5),
   },
   {
     name: 'multicast-lost-for-long',
+    rare: true,
+    sources: ['multicast'],
     promise: 'back within ANNOUNCE_INTERVAL',
     within: FIND,
     run: badLine('ip daddr 239.1.1.1 drop', PEER_TIMEOUT + 2),
   },
   {
     name: 'crowd-comes-and-goes',
+    rare: true,
+    sources: ['multicast'],
     promise:
       '200 stacks joining and leaving within a minute: routed within ANNOUNCE_INTERVAL, gone at once, no probe between the others lost',
     within: FIND,
@@ -126,129 +197,103 @@ export const FAULTS: readonly Fault[] = [
     run: crowdComesAndGoes,
   },
   {
-    name: 'route-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage((_, { net }) => `ip route del ${net}.0/24 proto 157`),
+    name: 'line-reorders',
+    promise: 'peers stay; at once after it ends',
+    within: FIND,
+    run: badOrder('reorder', 5),
   },
   {
-    name: 'route-altered',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(
-      ({ net: own }, { net }) =>
-        `ip route replace ${net}.0/24 via ${own}.1 dev eth0 proto 157 metric $(ip -4 route show ${net}.0/24 | sed -n "s/.*metric \\([0-9]*\\).*/\\1/p")`,
-    ),
+    name: 'line-duplicates',
+    promise: 'peers stay, no probe lost',
+    within: FIND,
+    lossless: true,
+    run: badOrder('duplicate', 5),
   },
   {
-    name: 'routes-all-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(() => 'ip route flush dev vxlan0'),
+    name: 'line-loses-reorders-duplicates',
+    promise: 'peers stay; at once after it ends',
+    within: FIND,
+    run: everythingBad,
   },
   {
-    name: 'neighbours-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage((_, { net }) => `ip neigh del ${net}.2 dev vxlan0`),
+    name: 'host-address-changes',
+    promise: 'within 10 s, in which Discovery looks at its host, and ANNOUNCE_INTERVAL',
+    within: 10 + FIND,
+    // With these the servers of the campaign would move too.
+    sources: ['multicast'],
+    rare: true,
+    run: addressChanges,
   },
   {
-    name: 'neighbour-altered',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage((_, { net }) => `ip neigh replace ${net}.2 lladdr 02:00:00:00:00:99 dev vxlan0 nud permanent`),
-  },
-  {
-    name: 'fdb-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(
-      () =>
-        'bridge fdb show dev vxlan0 | head -n 3 | while read -r mac rest; do bridge fdb del $mac dev vxlan0 $(echo $rest | grep -o "dst [0-9.]* \\(port [0-9]*\\)\\?"); done',
-    ),
-  },
-  {
-    name: 'fdb-added',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(() => 'bridge fdb append 02:00:00:00:00:77 dev vxlan0 dst 10.77.0.99 port 4789'),
-  },
-  {
-    name: 'nft-elements-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(() => 'nft flush set netdev docker_router sources_24'),
-  },
-  {
-    name: 'nft-chain-flushed',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(() => 'nft flush chain netdev docker_router from_overlay'),
-  },
-  {
-    name: 'nft-table-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(() => 'nft delete table netdev docker_router'),
-  },
-  { name: 'tunnel-down', promise: 'RESYNC_INTERVAL', within: HEAL, run: damage(() => 'ip link set vxlan0 down') },
-  { name: 'tunnel-deleted', promise: 'RESYNC_INTERVAL', within: HEAL, run: damage(() => 'ip link delete vxlan0') },
-  {
-    name: 'gateway-address-deleted',
-    promise: 'RESYNC_INTERVAL',
-    within: HEAL,
-    run: damage(({ net }) => `ip address del ${net}.2/32 dev eth0`),
-  },
-  {
-    name: 'discovery-file-truncated',
-    promise: 'no probe lost; the last good file counts',
+    name: 'clock-wrong-by-minutes',
+    promise: 'no probe lost, either way, and when it is right again',
     within: SLACK,
     lossless: true,
-    run: inVolume('truncate -s 700 discovery.json'),
+    mixes: true,
+    run: clockJump(10 * 60),
   },
   {
-    name: 'discovery-file-garbage',
+    name: 'clock-wrong-by-hours',
     promise: 'no probe lost',
     within: SLACK,
     lossless: true,
-    run: inVolume(`${GARBAGE} >discovery.json`),
+    mixes: true,
+    run: clockJump(5 * 3600),
   },
   {
-    name: 'discovery-file-deleted',
+    name: 'clock-wrong-and-killed',
+    promise: 'no probe lost when both daemons start with the wrong clock, and again with the right one',
+    within: SLACK,
+    lossless: true,
+    run: clockJump(3 * 3600, { kills: true }),
+  },
+  {
+    name: 'discovery-memory-limit',
+    promise: 'no probe lost for as long as it is shorter than PEER_TIMEOUT',
+    within: SLACK + 5,
+    lossless: true,
+    run: memoryLimit('discovery', 2),
+  },
+  {
+    name: 'router-memory-limit',
     promise: 'no probe lost',
-    within: SLACK,
+    within: SLACK + 5,
     lossless: true,
-    run: inVolume('rm -f discovery.json'),
+    run: memoryLimit('router', 6),
   },
+  { name: 'upgraded', promise: 'as both-restarted', within: FIND + SLACK, needsPrevious: true, run: upgraded },
   {
-    name: 'router-file-garbage',
+    name: 'server-killed',
     promise: 'no probe lost',
-    within: SLACK,
+    within: SLACK + 5,
     lossless: true,
-    run: inVolume(`${GARBAGE} >router.json`),
+    sources: SERVERS,
+    run: serverAway('killed', 5),
   },
   {
-    name: 'router-file-deleted',
+    name: 'server-paused',
     promise: 'no probe lost',
-    within: SLACK,
+    within: SLACK + 5,
     lossless: true,
-    run: inVolume('rm -f router.json'),
+    sources: SERVERS,
+    run: serverAway('paused', 5),
   },
   {
-    name: 'volume-read-only',
-    promise: 'no probe lost, also when Discovery starts meanwhile',
-    within: SLACK,
+    name: 'server-cut-off',
+    promise: 'no probe lost',
+    within: SLACK + 5,
     lossless: true,
-    run: volumeReadOnly,
+    sources: SERVERS,
+    run: serverCut(5),
   },
   {
-    name: 'files-garbage-and-killed',
-    promise: 'PEER_TIMEOUT',
-    within: PEER_TIMEOUT + SLACK,
-    run: async (stage) => {
-      await inVolume(`${GARBAGE} >discovery.json; ${GARBAGE} >router.json; touch discovery.json.deadbeef.tmp`)(stage);
-      await signal('discovery', 'KILL')(stage);
-      await signal('router', 'KILL')(stage);
-    },
+    name: 'servers-all-killed',
+    promise: 'no probe lost',
+    within: SLACK + 8,
+    lossless: true,
+    sources: ['etcd', 'dns'],
+    run: allServersKilled,
   },
+  ...KERNEL_FAULTS,
+  ...FILE_FAULTS,
 ];

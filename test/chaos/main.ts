@@ -1,15 +1,20 @@
 /** Entry of `scripts/chaos.sh`, in a lab of three hosts that is up with the images loaded. */
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { campaign, type Result, schedule, settle, summaries } from './campaign.ts';
-import { FAULTS } from './faults.ts';
+import { SOURCE_NAMES } from '../../src/config/discovery-config.ts';
+import { campaign, type Result, settle, summaries } from './campaign.ts';
+import { names, schedule } from './schedule.ts';
+import { startServers } from './servers.ts';
 import { CHURN, soak } from './soak.ts';
 import { World } from './world.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 100_000) },
-    minutes: { type: 'string', default: '5' },
+    minutes: { type: 'string' },
+    faults: { type: 'string' },
+    at: { type: 'string' },
+    source: { type: 'string', default: 'multicast' },
     'probe-ms': { type: 'string', default: '1' },
     fault: { type: 'string', multiple: true, default: [] },
     out: { type: 'string' },
@@ -18,61 +23,92 @@ const { values } = parseArgs({
     plan: { type: 'boolean', default: false },
   },
 });
-const unknown = values.fault.find((name) => !FAULTS.some((fault) => fault.name === name));
-if (unknown !== undefined) {
-  process.stderr.write(`chaos: no such fault: ${unknown}; there are: ${FAULTS.map(({ name }) => name).join(' ')}\n`);
+function wrongUse(text: string): never {
+  process.stderr.write(`chaos: ${text}\n`);
   process.exit(64);
 }
+
+const unknown = values.fault.find((name) => !names().includes(name));
+if (unknown !== undefined) wrongUse(`no such fault: ${unknown}; there are: ${names().join(' ')}`);
+const source = SOURCE_NAMES.find((name) => name === values.source);
+if (!source) wrongUse(`--source is multicast, etcd, dns or gossip, not ${values.source}`);
+const [minutes, faults, at] = [values.minutes ?? (values.faults || values.at ? '600' : '5'), values.faults, values.at];
+if (![minutes, faults ?? '1', at ?? '1', values.seed].every((text) => Number(text) >= 0))
+  wrongUse('--seed, --minutes, --faults and --at are numbers');
 const seed = Number(values.seed);
 const say = (text: string) => process.stdout.write(`${text}\n`);
 if (values.plan) {
-  const faults = schedule(seed, values.fault);
-  const names = values.soak
+  const plan = schedule(seed, { source, hasPrevious: true }, values.fault);
+  const many = Number(faults ?? values.fault.length) || names().length;
+  const lines = values.soak
     ? CHURN
-    : (values.fault.length ? values.fault : FAULTS).map(() => faults.next().value!.name);
+    : Array.from({ length: many }, () => plan.next().value!).map(({ name, detail }) => detail ?? name);
   const again = values.soak ? 'in changing order, again and again' : 'and so on';
-  say(`seed ${seed}, ${values.minutes} minutes:\n${names.map((name) => `  ${name}\n`).join('')}  ... ${again}`);
+  say(
+    `seed ${seed}, ${faults ? `${faults} faults` : `${minutes} minutes`}:\n${lines.map((name) => `  ${name}\n`).join('')}  ... ${again}`,
+  );
   process.exit(0);
 }
-const world = new World(Number(values['probe-ms']));
+const world = new World(Number(values['probe-ms']), source);
+const began = performance.now();
 
-function show({ fault, healedS, gapMs, lost, sent, violation }: Result, number: number): void {
+function show({ number, fault, detail, tookS, healedS, gapMs, lost, sent, full, violation }: Result): void {
+  const per = ((performance.now() - began) / 60_000).toFixed(1);
   say(
-    `${violation ? '✗' : '✓'} ${String(number).padStart(3)} ${fault.padEnd(26)} right after ${healedS.toFixed(1)} s, longest gap ${gapMs} ms, ${lost} of ${sent} probes lost`,
+    `${violation ? '✗' : '✓'} ${String(number).padStart(3)} ${fault.padEnd(27)} right after ${healedS.toFixed(1)} s, longest gap ${gapMs} ms, ${lost} of ${sent} probes lost${full > 0 ? ` (${full} packets by full queues of this machine)` : ''}; ${tookS.toFixed(1)} s, minute ${per}${detail ? `: ${detail}` : ''}`,
   );
-  if (violation) say(`      ${violation}`);
+  if (violation) {
+    const repeat = `./scripts/chaos.sh --seed ${seed}${values.source === 'multicast' ? '' : ` --source ${values.source}`}`;
+    say(`      ${violation}`);
+    say(
+      `      again: ${repeat} --at ${number}${values.fault.map((name) => ` --fault ${name}`).join('')} (alone), or --faults ${number} (with all before it)`,
+    );
+  }
   if (values.out)
-    appendFileSync(values.out, `${JSON.stringify({ seed, number, fault, healedS, gapMs, lost, sent, violation })}\n`);
+    appendFileSync(
+      values.out,
+      `${JSON.stringify({ seed, source: values.source, number, fault, detail, tookS, healedS, gapMs, lost, sent, full, violation })}\n`,
+    );
 }
 
 say(
-  `seed ${seed}: three hosts, six stacks; a probe every ${values['probe-ms']} ms and a TCP connection between all 30 pairs`,
+  `seed ${seed}, peers by ${values.source}: three hosts, six stacks; a probe every ${values['probe-ms']} ms and a TCP connection between all 30 pairs`,
 );
 let failed = true;
 try {
+  await startServers(world);
   await world.start();
   say(`connected after ${(await settle(world, 'start', 90)).toFixed(1)} s`);
   if (values.soak) {
-    failed = !(await soak(world, { seed, minutes: Number(values.minutes), svg: values.svg, say }));
+    failed = !(await soak(world, { seed, minutes: Number(minutes), svg: values.svg, say }));
+    await world.hush();
     world.close();
     process.exit(failed ? 1 : 0);
   }
+  const campaignBegan = performance.now();
+  if (!world.hasPrevious) say('there are no images of an earlier commit here: no upgrade is tried');
   const results = await campaign(world, {
     seed,
-    untilMs: performance.now() + Number(values.minutes) * 60_000,
+    untilMs: performance.now() + Number(minutes) * 60_000,
+    faults: Number(faults ?? Number.POSITIVE_INFINITY),
+    at: at === undefined ? undefined : Number(at),
     only: values.fault,
     onResult: show,
   });
   const violations = results.filter(({ violation }) => violation !== undefined).length;
   say('');
-  for (const { fault, times, medianS, mostS, mostGapMs, mostLost, violations: bad } of summaries(results))
+  for (const { fault, times, tookS, medianS, mostS, mostGapMs, mostLost, violations: bad } of summaries(results))
     say(
-      `${fault.padEnd(26)} ${String(times).padStart(3)} times, right after ${medianS.toFixed(1)} s (at most ${mostS.toFixed(1)}), gap ${mostGapMs} ms, lost ${mostLost}${bad > 0 ? `, ${bad} violations` : ''}`,
+      `${fault.padEnd(27)} ${String(times).padStart(3)} times of ${tookS.toFixed(1)} s, right after ${medianS.toFixed(1)} s (at most ${mostS.toFixed(1)}), gap ${mostGapMs} ms, lost ${mostLost}${bad > 0 ? `, ${bad} violations` : ''}`,
     );
-  say(`\nseed ${seed}: ${results.length} faults, ${violations} violations`);
+  const tookMin = (performance.now() - campaignBegan) / 60_000;
+  say(
+    `\nseed ${seed}, peers by ${values.source}: ${results.length} faults in ${tookMin.toFixed(1)} minutes (${(results.length / tookMin).toFixed(1)} a minute), ${violations} violations`,
+  );
   failed = violations > 0 || results.length === 0;
 } catch (cause) {
   say(`chaos: ${(cause as Error).message}`);
 }
+await world.hush();
 world.close();
 process.exit(failed ? 1 : 0);

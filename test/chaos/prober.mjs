@@ -2,6 +2,7 @@
 // UDP 7090: a probe every PROBE_MS to each target, answered with the name of who answers. TCP 7090: a connection to each target, 4 kB there and
 // back ten times a second. TCP 7091 is for the test: GET /stats, GET /mark (counters anew), PUT /targets ([{ name, address }]).
 import { createSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -182,6 +183,15 @@ function aim(list) {
   for (const { name: to, address } of list) if (!targets.has(address)) add(to, address);
 }
 
+/** Datagrams that found a full queue at a socket of this container. */
+function overflows() {
+  const [names, values] = readFileSync('/proc/net/snmp', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('Udp: '));
+  return Number(values.split(' ')[names.split(' ').indexOf('RcvbufErrors')]);
+}
+let overflowsAtMark = overflows();
+
 function stats() {
   const now = performance.now();
   for (const target of targets.values()) settle(target, now);
@@ -198,13 +208,14 @@ function stats() {
       tcpResets,
     }),
   );
-  return { name, wrong, pairs };
+  return { name, overflow: overflows() - overflowsAtMark, wrong, pairs };
 }
 
 createHttp((request, response) => {
   if (request.url === '/mark') {
     for (const target of targets.values()) fresh(target);
     wrong.length = 0;
+    overflowsAtMark = overflows();
   }
   if (request.method !== 'PUT') return response.end(`${JSON.stringify(stats())}\n`);
   let text = '';

@@ -1,11 +1,15 @@
 /** What a fault is, and what it is given. */
+import type { SourceName } from '../../src/config/discovery-config.ts';
+import { TIMES, type WorldStack } from './compose-file.ts';
 import { pick, type Random } from './random.ts';
-import { TIMES, type World, type WorldStack } from './world.ts';
+import type { World } from './world.ts';
 
 /** What a fault does besides: the campaign offers it. */
 export interface Stage {
   readonly world: World;
   readonly random: Random;
+  /** Whom a fault may hit: of several at once each has stacks of its own. */
+  readonly victims: readonly WorldStack[];
   readonly sleep: (ms: number) => Promise<void>;
   /** Waits until everything is as the model says. @throws Violation after `seconds`. */
   readonly settled: (what: string, seconds: number) => Promise<number>;
@@ -13,6 +17,8 @@ export interface Stage {
 
 export interface Fault {
   readonly name: string;
+  /** Which faults it is made of, where it is several. */
+  readonly detail?: string;
   /** As docs/reliability.md words it. */
   readonly promise: string;
   /** Seconds from the fault's end (or the fault itself, where nothing ends it) until everything is right. */
@@ -21,7 +27,14 @@ export interface Fault {
   readonly lossless?: boolean;
   /** Longest time that any pair may be without an answer, in milliseconds. */
   readonly mostGapMs?: number;
-  /** Its host loses all containers' addresses: the probes are aimed anew. */
+  /** With which sources of peers; all when absent. */
+  readonly sources?: readonly SourceName[];
+  /** Leaves the stacks and hosts in their places, so that it can come together with others. */
+  readonly mixes?: boolean;
+  /** Takes long: comes in every third round. */
+  readonly rare?: boolean;
+  /** Needs images of an earlier commit. */
+  readonly needsPrevious?: boolean;
   readonly run: (stage: Stage) => Promise<void>;
 }
 
@@ -30,4 +43,4 @@ export const SLACK = 6;
 /** Until a stack is found that can be heard again. */
 export const FIND = TIMES.ANNOUNCE_INTERVAL + SLACK;
 
-export const anyStack = ({ world, random }: Stage): WorldStack => pick(random, world.stacks);
+export const anyStack = ({ victims, random }: Stage): WorldStack => pick(random, victims);

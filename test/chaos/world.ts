@@ -1,5 +1,7 @@
 /** Three hosts, six stacks, traffic between all pairs: made in a lab that is up, and observed. */
+import type { SourceName } from '../../src/config/discovery-config.ts';
 import { vtepMac } from '../../src/net/mac.ts';
+import { composeFile, HOSTS, prepareHost, STACKS, type WorldStack } from './compose-file.ts';
 import { HostShell } from './host-shell.ts';
 import {
   connected,
@@ -12,26 +14,9 @@ import {
   WHOLE,
 } from './model.ts';
 
-/** Short times, so that a fault's end is seen soon; what is promised is said in terms of them. */
-export const TIMES = { ANNOUNCE_INTERVAL: 2, PEER_TIMEOUT: 8, RESYNC_INTERVAL: 5 } as const;
-const STACKS = [
-  ['one', 1, '172.21.1'],
-  ['two', 1, '172.21.2'],
-  ['three', 2, '172.21.3'],
-  ['four', 2, '172.21.4'],
-  ['five', 3, '172.21.5'],
-  ['six', 3, '172.21.6'],
-] as const;
-const HOSTS = [1, 2, 3];
 /** A path carries traffic when an answer came within this time. */
 const ALIVE_MS = 700;
 const TCP_ALIVE_MS = 3000;
-
-export interface WorldStack {
-  readonly name: string;
-  readonly host: number;
-  net: string;
-}
 
 interface Pair {
   readonly to: string;
@@ -44,6 +29,8 @@ interface Pair {
 }
 export interface Stats {
   readonly name: string;
+  /** Packets that came to the service and found its socket's queue full. */
+  readonly overflow: number;
   readonly wrong: readonly string[];
   readonly pairs: readonly Pair[];
 }
@@ -70,28 +57,6 @@ const container = (stack: WorldStack, service: string) => `${stack.name}-${servi
 export const daemonPid = (name: string) =>
   `docker top ${name} -eo pid,comm | awk '$2 ~ /^(node|MainThread|docker-router)/ { pid = $1 } END { print pid }'`;
 
-function composeFile({ name, net }: WorldStack, probeMs: number): string {
-  const { ANNOUNCE_INTERVAL, PEER_TIMEOUT, RESYNC_INTERVAL } = TIMES;
-  return `name: ${name}
-services:
-  web:
-    image: docker-router-service
-    command: ["node", "/chaos/prober.mjs", "${name}", "${probeMs}"]
-    volumes: ["/repo/test/chaos:/chaos:ro"]
-    restart: unless-stopped
-    stop_signal: SIGKILL
-  discovery:
-    extends: { file: /repo/examples/docker-router.yml, service: discovery }
-    environment: { ANNOUNCE_INTERVAL: "${ANNOUNCE_INTERVAL}s", PEER_TIMEOUT: "${PEER_TIMEOUT}s" }
-  router:
-    extends: { file: /repo/examples/docker-router.yml, service: router }
-    environment: { RESYNC_INTERVAL: "${RESYNC_INTERVAL}s" }
-networks:
-  default: { ipam: { config: [{ subnet: ${net}.0/24, gateway: ${net}.1, aux_addresses: { DefaultGatewayIPv4: ${net}.2 } }] } }
-volumes: { docker-router: {} }
-`;
-}
-
 /** Prints what a router's kernel holds; the parts are told apart by lines of their own. */
 const LOOK = [
   'pid=$(docker inspect -f "{{.State.Pid}}" "$1")',
@@ -106,7 +71,7 @@ const LOOK = [
 ].join('; ');
 
 export class World {
-  readonly stacks: WorldStack[] = STACKS.map(([name, host, net]) => ({ name, host, net }));
+  readonly stacks: WorldStack[] = STACKS.map(([name, host, net]) => ({ name, host, net, images: 'latest' }));
   readonly #shells = new Map(HOSTS.map((host) => [host, new HostShell('in', String(host))]));
   readonly outside = new HostShell('outside');
   readonly #probeMs: number;
@@ -117,8 +82,13 @@ export class World {
   readonly #addresses = new Map<string, string>();
   readonly hostAddress = new Map(HOSTS.map((host) => [host, `10.77.0.${host}`]));
 
-  constructor(probeMs: number) {
+  readonly source: SourceName;
+  /** Whether the hosts have images of an earlier commit. */
+  hasPrevious = false;
+
+  constructor(probeMs: number, source: SourceName = 'multicast') {
     this.#probeMs = probeMs;
+    this.source = source;
   }
 
   get hosts(): readonly number[] {
@@ -139,11 +109,21 @@ export class World {
   }
 
   async writeFile(stack: WorldStack): Promise<void> {
-    const text = Buffer.from(composeFile(stack, this.#probeMs)).toString('base64');
+    const text = Buffer.from(composeFile(stack, this.#probeMs, this.source)).toString('base64');
     await this.shell(stack.host).ok(`echo ${text} | base64 -d >/root/${stack.name}.yml`);
   }
 
+  /** What a host's stacks need besides its disk; also after it was off. */
+  async prepare(host: number): Promise<void> {
+    await this.shell(host).ok(prepareHost(host));
+    this.hostAddress.set(host, `10.77.0.${host}`);
+  }
+
   async start(): Promise<void> {
+    await Promise.all(HOSTS.map((host) => this.prepare(host)));
+    const images = 'docker image inspect docker-router:previous docker-router-discovery:previous';
+    const found = await Promise.all(HOSTS.map((host) => this.shell(host).run(images)));
+    this.hasPrevious = found.every(({ code }) => code === 0);
     await Promise.all(
       this.stacks.map(async (stack) => {
         await this.writeFile(stack);
@@ -271,6 +251,13 @@ export class World {
 
   /** Stacks of hosts that are off. */
   readonly off = new Set<string>();
+
+  /** Ends the probes, which would keep a processor busy in a lab that stays up. */
+  async hush(): Promise<void> {
+    const line = ({ name }: WorldStack) =>
+      `curl -s -m 5 -X PUT -d '[]' http://${this.#addresses.get(name)}:7091/targets >/dev/null`;
+    await Promise.all(this.stacks.map((stack) => this.shell(stack.host).run(line(stack), 8000)));
+  }
 
   close(): void {
     for (const shell of [...this.#shells.values(), this.outside]) shell.close();

@@ -1,9 +1,10 @@
 /** The chaos campaign's own parts: a model that is wrong would find nothing, or everything. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { schedule } from '../chaos/campaign.ts';
 import { FAULTS } from '../chaos/faults.ts';
 import { connected, differences, expectedTables, type ModelStack, readTables, WHOLE } from '../chaos/model.ts';
+import { choices, possible, schedule } from '../chaos/schedule.ts';
+import type { Fault } from '../chaos/stage.ts';
 
 const stack = (name: string, host: number, n: number): ModelStack => ({
   name,
@@ -72,12 +73,31 @@ test('listings as the kernel gives them equal what is expected, and one line mor
   );
 });
 
-test('a seed gives the same faults in the same order, each once before any comes again', () => {
-  const first = (seed: number, n: number) => {
-    const faults = schedule(seed, []);
-    return Array.from({ length: n }, () => (faults.next().value as { name: string }).name);
-  };
-  assert.deepEqual(first(7, 100), first(7, 100));
-  assert.notDeepEqual(first(7, 20), first(8, 20));
-  assert.equal(new Set(first(7, FAULTS.length)).size, FAULTS.length);
+const place = { source: 'multicast', hasPrevious: true } as const;
+const names = (seed: number, n: number, where: Parameters<typeof schedule>[1] = place) => {
+  const faults = schedule(seed, where);
+  return Array.from({ length: n }, () => {
+    const { name, detail } = faults.next().value as Fault;
+    return detail ?? name;
+  });
+};
+
+test('a seed gives the same faults in the same order; all of them in three rounds, and several at once', () => {
+  assert.deepEqual(names(7, 300), names(7, 300));
+  assert.notDeepEqual(names(7, 20), names(8, 20));
+  const three = names(7, 3 * (FAULTS.length + 6));
+  for (const { name } of possible(place)) assert.ok(three.includes(name), name);
+  assert.ok(three.some((name) => name.includes(' + ')));
+});
+
+test('what a source does not have, and an upgrade without an earlier image, does not come', () => {
+  const etcd = names(7, 300, { source: 'etcd', hasPrevious: false });
+  assert.ok(etcd.includes('server-killed') && !etcd.includes('multicast-lost') && !etcd.includes('upgraded'));
+  assert.ok(!names(7, 300).includes('server-killed'));
+});
+
+test('whom a fault hits depends on the seed and its number alone', () => {
+  assert.equal(choices(7, 12)(), choices(7, 12)());
+  assert.notEqual(choices(7, 12)(), choices(7, 13)());
+  assert.notEqual(choices(7, 12)(), choices(8, 12)());
 });

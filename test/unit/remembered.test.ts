@@ -24,12 +24,20 @@ function written(known: StackRecord[]): string {
     sources: {},
     policy: { allowedSubnets: PRIVATE_PREFIXES, hostNetworks: [] },
     wallMs: WALL,
+    uptimeS: 5000,
     monotonicMs: 9000,
   });
   return JSON.stringify(file);
 }
 const recollect = (text: string, changes = {}) =>
-  rememberedPeers(text, { stackId: 'stack-1', modes: ['multicast'], wallMs: WALL, mostAgeMs: 90_000, ...changes });
+  rememberedPeers(text, {
+    stackId: 'stack-1',
+    modes: ['multicast'],
+    wallMs: WALL,
+    uptimeS: 200,
+    mostAgeMs: 90_000,
+    ...changes,
+  });
 
 test('a peer is remembered with everything it said, whatever fields there are', () => {
   fc.assert(
@@ -41,6 +49,17 @@ test('a peer is remembered with everything it said, whatever fields there are', 
       assert.deepEqual({ ...found?.record }, { ...peer, boot: 0, seq: 0 });
     }),
   );
+});
+
+test('a wall clock that jumped by hours makes no file old; a host that started anew has the wall clock', () => {
+  const text = written([record(2)]);
+  for (const hours of [-5, 5]) {
+    const wallMs = WALL + hours * 3_600_000;
+    assert.equal(recollect(text, { wallMs, uptimeS: 5003 }).length, 1);
+    assert.equal(recollect(text, { wallMs, uptimeS: 5100 }).length, 0);
+    assert.equal(recollect(text, { wallMs, uptimeS: 20 }).length, 0);
+  }
+  assert.equal(recollect(text, { wallMs: WALL + 30_000, uptimeS: 20 }).length, 1);
 });
 
 test('nothing is remembered of another stack, of long ago, of a mode that is off, or of who was rejected', () => {
