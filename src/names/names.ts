@@ -3,6 +3,7 @@
  * names, the other stacks' routers for theirs, and the resolvers that the router has for everything else.
  */
 import { readFile } from 'node:fs/promises';
+import { BlockList } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { DnsServer } from '../config/dns-config.ts';
 import type { Clock } from '../process/clock.ts';
@@ -21,10 +22,26 @@ export interface Places {
   readonly docker: DnsServer;
   /** The router's own addresses. */
   readonly addresses: () => string[];
+  /** Networks of IPv6 that it is in, as `ADDRESS/LENGTH`, without those of single links. */
+  readonly networks6: () => string[];
 }
 
 const addresses = (): string[] =>
   Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
+
+const networks6 = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).flatMap(({ family, internal, scopeid, cidr }) =>
+      family === 'IPv6' && !internal && scopeid === 0 && cidr !== null ? [cidr] : [],
+    ),
+  );
+
+function listOf(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const [address, length] of networks.map((network) => network.split('/')))
+    list.addSubnet(address!, Number(length), 'ipv6');
+  return list;
+}
 
 function explained(cause: NodeJS.ErrnoException, address: string): Error {
   const remedy: Record<string, string> = {
@@ -37,6 +54,8 @@ function explained(cause: NodeJS.ErrnoException, address: string): Error {
   );
 }
 
+const PLACES: Places = { resolvConf: RESOLV_CONF, docker: DOCKER, addresses, networks6 };
+
 export class Names {
   readonly #domain: string;
   readonly #clock: Clock;
@@ -44,9 +63,10 @@ export class Names {
   #directory: Directory | undefined;
   #outside = new Outside([]);
   #dockerAddress: string | undefined;
+  #networks6 = new BlockList();
   #listening: { address: string; sockets: DnsServerSockets } | undefined;
 
-  constructor(domain: string, clock: Clock, places: Places = { resolvConf: RESOLV_CONF, docker: DOCKER, addresses }) {
+  constructor(domain: string, clock: Clock, places: Places = PLACES) {
     this.#domain = domain;
     this.#clock = clock;
     this.#places = places;
@@ -60,6 +80,7 @@ export class Names {
     const own = this.#places.addresses();
     this.#directory = new Directory(view, own);
     this.#dockerAddress = own.find((address) => address !== view.self.gateway_ip && isInside(view.self, address));
+    this.#networks6 = listOf(this.#places.networks6());
     const { gateway_ip: address } = view.self;
     if (this.#listening?.address === address) return false;
     this.stop();
@@ -90,6 +111,7 @@ export class Names {
       docker: this.#places.docker,
       directory,
       dockerAddress: this.#dockerAddress,
+      hasIpv6: (found: string) => this.#networks6.check(found, 'ipv6'),
     };
     // A defect in answering one question must not end the router.
     return asker && resolve(names, asker, request).catch(() => undefined);

@@ -15,6 +15,8 @@ export interface OwnStack {
   readonly directory: Directory;
   /** An address of this router that Docker gave it, so that Docker has a name for it. */
   readonly dockerAddress: string | undefined;
+  /** Whether an IPv6 address is one of this stack's network. Not given where another stack asks: the tunnels carry IPv4 alone. */
+  readonly hasIpv6?: ((address: string) => boolean) | undefined;
 }
 
 const sleep = (ms: number, signal: AbortSignal) =>
@@ -50,8 +52,11 @@ async function askDocker(own: OwnStack, name: string, type: string): Promise<Rep
   }
 }
 
-const inStack = ({ directory }: OwnStack, answers: readonly Answer[], type: string): string[] =>
-  answers.filter((answer) => answer.type === type && isInside(directory.self, answer.data)).map(({ data }) => data);
+function inStack({ directory, hasIpv6 }: OwnStack, answers: readonly Answer[], type: string): string[] {
+  const inside = (address: string) =>
+    type === 'AAAA' ? hasIpv6?.(address) === true : isInside(directory.self, address);
+  return answers.filter((answer) => answer.type === type && inside(answer.data)).map(({ data }) => data);
+}
 
 /** Addresses of a service, a container or an alias. */
 export async function ownService(own: OwnStack, service: string, type: string): Promise<Found> {
@@ -63,7 +68,7 @@ export async function ownService(own: OwnStack, service: string, type: string): 
   const addresses = inStack(own, reply.answers, asked);
   if (addresses.length > 0) return type === asked ? { kind: 'addresses', addresses } : NOTHING;
   if (reply.answers.length === 0) return NOTHING;
-  // Addresses elsewhere: of IPv6, which the stacks do not route yet, or of a name that Docker did not know and somebody outside answers.
+  // Addresses elsewhere: of IPv6, which the tunnels do not carry, or of a name that Docker did not know and somebody outside answers.
   return type === 'AAAA' ? ownService(own, service, 'ANY') : UNKNOWN;
 }
 

@@ -42,7 +42,8 @@ async function lookUp(names: Names, { name, type }: Query): Promise<Found | unde
 async function lookUpForPeer(names: Names, { name, type }: Query): Promise<Found | undefined> {
   const target = targetOf(name, '');
   const { self } = names.directory;
-  if (target.kind === 'service' && target.stack === self.stack_id) return ownService(names, target.service, type);
+  if (target.kind === 'service' && target.stack === self.stack_id)
+    return ownService({ ...names, hasIpv6: undefined }, target.service, type);
   if (target.kind === 'address' && type === 'PTR' && isInside(self, target.address))
     return ownAddress(names, target.address);
   return undefined;

@@ -49,7 +49,12 @@ class Played {
 }
 
 const docker = {
-  a: new Played({ 'web A': ['172.30.0.4'], '3.0.30.172.in-addr.arpa PTR': ['stack-a-router-1.stack-a_default'] }),
+  a: new Played({
+    'six A': ['172.30.0.5'],
+    'six AAAA': ['fd00:30::5', 'fd00:99::5'],
+    'web A': ['172.30.0.4'],
+    '3.0.30.172.in-addr.arpa PTR': ['stack-a-router-1.stack-a_default'],
+  }),
   b: new Played({
     'web A': ['172.31.0.4', '172.31.0.5', '172.31.0.6'],
     'mixed A': ['172.31.0.4', '8.8.8.8', '172.30.0.4'],
@@ -69,13 +74,14 @@ const A = { stack_id: 'stack-a', subnets: ['172.30.0.0/24'], gateway_ip: '172.30
 const B = { stack_id: 'stack-b', subnets: ['172.31.0.0/24'], gateway_ip: '172.31.0.2' };
 const GONE = { stack_id: 'gone', subnets: ['172.29.0.0/24'], gateway_ip: '172.29.0.2' };
 const gone = new Played({});
-const place = (address: string, own: string) => ({
+const place = (address: string, own: string, networks6: string[] = []) => ({
   resolvConf: RESOLV_CONF,
   docker: { address, port: 53 },
   addresses: () => [own, '127.0.0.1'],
+  networks6: () => networks6,
 });
 const names = {
-  a: new Names('internal', systemClock, place('127.0.0.11', '172.30.0.3')),
+  a: new Names('internal', systemClock, place('127.0.0.11', '172.30.0.3', ['fd00:30::3/64'])),
   b: new Names('other.domain', systemClock, place('127.0.0.12', '172.31.0.3')),
 };
 
@@ -154,6 +160,14 @@ test('AAAA of a service that has none is empty and no error, other types as well
     const { rcode, answers } = await look(name, type);
     assert.deepEqual({ rcode, answers: answers.length }, { rcode: 'NOERROR', answers: 0 }, `${name} ${type}`);
   }
+});
+
+test("AAAA of this stack's own service, where its network has IPv6; other stacks hear of none, since no tunnel carries it", async () => {
+  assert.deepEqual(data(await look('six.stack-a.internal', 'AAAA')), ['fd00:30::5']);
+  assert.deepEqual(data(await look('web.stack-a.internal', 'AAAA')), []);
+  const forOthers = await look('six.stack-a.other.domain', 'AAAA', '172.31.0.9', B.gateway_ip);
+  assert.deepEqual({ rcode: forOthers.rcode, found: data(forOthers) }, { rcode: 'NOERROR', found: [] });
+  assert.deepEqual(data(await look('six.stack-a.other.domain', 'A', '172.31.0.9', B.gateway_ip)), ['172.30.0.5']);
 });
 
 test("this stack's own services, in the same form", async () => {

@@ -42,8 +42,10 @@ export interface StackSpec {
   readonly router?: string;
   /** The same for the discovery service. */
   readonly discovery?: string;
-  /** The whole ipam.config entry, where it is not to be the usual one. */
+  /** The whole ipam.config entry, where it is not to be the usual one; or several. */
   readonly ipam?: string;
+  /** What the network has besides, as one line of YAML. */
+  readonly network?: string;
   readonly subnet?: string;
 }
 
@@ -62,7 +64,7 @@ ${(spec.discovery ?? '').replace(/^(?=.)/gm, '    ')}
     extends: { file: /repo/examples/docker-router.yml, service: router }
 ${(spec.router ?? '').replace(/^(?=.)/gm, '    ')}
 networks:
-  default: { ipam: { config: [${ipam}] } }
+  default: { ipam: { config: [${ipam}] }${spec.network ? `, ${spec.network}` : ''} }
 volumes: { docker-router: {} }
 `;
   await writeInHost(host, path, text);

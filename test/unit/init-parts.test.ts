@@ -12,7 +12,7 @@ import { findFiles } from '../../src/cli/init/find-files.ts';
 import { interpolate } from '../../src/cli/init/interpolate.ts';
 import { loadProject, normalName } from '../../src/cli/init/load-project.ts';
 import { parseCompose } from '../../src/cli/init/read-file.ts';
-import { folderName, parseProcRoutes, parseRoutes, subnetsIn } from '../../src/cli/init/surroundings.ts';
+import { folderName, nameServers, parseProcRoutes, parseRoutes, subnetsIn } from '../../src/cli/init/surroundings.ts';
 import { formatPrefix, prefixOf } from '../../src/net/ipv4.ts';
 import { FIXTURES } from '../support/init-fixtures.ts';
 
@@ -189,4 +189,17 @@ test('scripts/init.sh: dry run, written, up to date, edited, forced; the exit st
   assert.equal(init('--sbunet', '10.1.0.0/24').status, 64);
   mkdirSync(join(folder, 'empty'));
   assert.match(init('--project-directory', join(folder, 'empty')).text, /there is no compose file/);
+});
+
+test('name servers of the host: without its own loopback, and where only that is named, those of systemd-resolved', async (t) => {
+  const folder = workspace(t);
+  const write = (name: string, lines: string) => {
+    writeFileSync(join(folder, name), lines);
+    return join(folder, name);
+  };
+  const stub = write('stub', 'nameserver 127.0.0.53\noptions edns0\n');
+  const real = write('real', 'nameserver 10.1.2.3\nnameserver 10.1.2.4\n');
+  assert.deepEqual(await nameServers([real, stub]), ['10.1.2.3', '10.1.2.4']);
+  assert.deepEqual(await nameServers([stub, real]), ['10.1.2.3', '10.1.2.4']);
+  assert.deepEqual(await nameServers([stub, join(folder, 'none')]), []);
 });

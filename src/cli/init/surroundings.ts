@@ -106,12 +106,17 @@ export async function dockerNetworks(project: string): Promise<Taken[]> {
   }
 }
 
+/** The second is where systemd-resolved keeps the servers that it asks, when the first names only itself. Docker reads it then as well. */
+const RESOLV_CONFS = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf'];
+
 /** The host's name servers that a container can reach as well; a loopback address is another host's to each of them. */
-export async function nameServers(): Promise<string[]> {
-  const found = [...(await text('/etc/resolv.conf')).matchAll(/^nameserver\s+([0-9.]+)\s*$/gm)].map(
-    ([, server]) => server!,
-  );
-  return found.filter((server) => isHostAddress(parseIpv4(server) ?? 0));
+export async function nameServers(paths: readonly string[] = RESOLV_CONFS): Promise<string[]> {
+  for (const path of paths) {
+    const named = [...(await text(path)).matchAll(/^nameserver\s+([0-9.]+)\s*$/gm)].map(([, server]) => server!);
+    const found = named.filter((server) => isHostAddress(parseIpv4(server) ?? 0));
+    if (found.length > 0) return found;
+  }
+  return [];
 }
 
 /** Around each name server that is in a private network lies a network of which the host may have no route of its own. */
