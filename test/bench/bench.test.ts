@@ -29,7 +29,12 @@ test('the benchmark of the control plane runs, and leaves nothing behind', { tim
   const { code, stdout, stderr } = await run([...argv]);
   assert.equal(code, 0, stderr);
   const { rows } = JSON.parse(await readFile(json, 'utf8')) as { rows: { id: string; value?: number }[] };
-  assert.deepEqual(rows.map(({ id }) => id).sort(), ['appear.multicast', 'start.discovery', 'start.router']);
+  assert.deepEqual(rows.map(({ id }) => id).sort(), [
+    'appear.etcd',
+    'appear.multicast',
+    'start.discovery',
+    'start.router',
+  ]);
   for (const { id, value } of rows) {
     assert.ok(value !== undefined && value > 0, id);
     assert.match(stdout, /until it is ready/);
