@@ -24,16 +24,18 @@ interface Paths {
   readonly why: string;
 }
 
+/** What starts is not measured, so it starts side by side. */
 async function build(): Promise<Paths> {
-  await labUp();
-  const a = await stackUp({ name: 'stack-a', host: 1, subnet: '172.30.0' });
-  const b = await stackUp({ name: 'stack-b', host: 2, subnet: '172.31.0' });
-  const c = await stackUp({ name: 'stack-c', host: 1, subnet: '172.29.0' });
-  const p = await stackUp({ name: 'stack-p', host: 1, subnet: '172.27.0', published: true });
-  const q = await stackUp({ name: 'stack-q', host: 2, subnet: '172.26.0', published: true });
+  const [a, b, c, p, q] = await Promise.all([
+    stackUp({ name: 'stack-a', host: 1, subnet: '172.30.0' }),
+    stackUp({ name: 'stack-b', host: 2, subnet: '172.31.0' }),
+    stackUp({ name: 'stack-c', host: 1, subnet: '172.29.0' }),
+    stackUp({ name: 'stack-p', host: 1, subnet: '172.27.0', published: true }),
+    stackUp({ name: 'stack-q', host: 2, subnet: '172.26.0', published: true }),
+  ]);
   const { endpoints, why = '' } = await swarmUp();
   const [swarmA, swarmB, swarmC] = endpoints;
-  for (const endpoint of [a, b, c, p, q, raw(1), raw(2), ...endpoints]) await serve(endpoint);
+  await Promise.all([a, b, c, p, q, raw(1), raw(2), ...endpoints].map(serve));
   const paths: Paths = {
     far: [a, b],
     near: [a, c],
@@ -44,7 +46,7 @@ async function build(): Promise<Paths> {
     why,
   };
   const pairs = [paths.far, paths.near, paths.published, paths.hosts, paths.swarmFar, paths.swarmNear];
-  for (const pair of pairs) if (pair) await reachable(...pair);
+  await Promise.all(pairs.map((pair) => pair && reachable(...pair)));
   return paths;
 }
 
@@ -184,11 +186,22 @@ function filtered({ far, near, swarmFar, swarmNear }: Paths, seconds: number): C
 
 type Measure = (name: string, run: () => Promise<Findings>) => Promise<void>;
 
-export async function dataPlane({ quick, only: chosen }: Options, measure: Measure): Promise<void> {
+/** @param beside what may run while the lab starts */
+export async function dataPlane(
+  { quick, only: chosen }: Options,
+  measure: Measure,
+  beside: () => Promise<unknown>,
+): Promise<void> {
   const interrupted = () => void labDown().finally(() => process.exit(130));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupted);
   try {
-    const paths = await build();
+    const meanwhile = beside();
+    await labUp();
+    const [paths] = await Promise.all([
+      build(),
+      wanted(chosen, 'data.image') && measure('data.image', imageRows),
+      meanwhile,
+    ]);
     // Whole seconds: iperf3 takes a fraction for "for ever".
     const seconds = quick ? 1 : 2;
     for (const on of [false, true]) {
@@ -203,7 +216,6 @@ export async function dataPlane({ quick, only: chosen }: Options, measure: Measu
     }
     await bridgeFilter(false);
     if (wanted(chosen, 'data.start')) await measure('data.start', () => firstAnswer(paths.far[0], quick ? 3 : 10));
-    if (wanted(chosen, 'data.image')) await measure('data.image', imageRows);
     if (wanted(chosen, 'data.encrypted')) await measure('data.encrypted', () => encryptedRows(paths.hosts, seconds));
   } finally {
     await labDown();
