@@ -11,6 +11,9 @@ import type { Problem } from '../state/router-file.ts';
 /** An address that is in use answers ARP within a millisecond on a bridge; the wait is once per container start. */
 const ARP_WAIT_MS = 40;
 
+/** Any datagram makes the kernel ask by ARP; to this port none means anything (RFC 863). */
+const DISCARD = 9;
+
 /** `ip -batch` lines that are still missing; empty when the router is the gateway already. */
 export function gatewayPlan(gateway: Gateway, observed: Observed): string[] {
   const { address, device, upstream } = gateway;
@@ -36,14 +39,30 @@ export function gatewayPlan(gateway: Gateway, observed: Observed): string[] {
  */
 async function holderOf(address: string, device: string): Promise<string | undefined> {
   const socket = createSocket('udp4');
-  // Any datagram makes the kernel ask by ARP; port 9 is discard (RFC 863).
-  await new Promise<void>((resolve) => socket.send('', 9, address, () => resolve()));
+  await new Promise<void>((resolve) => socket.send('', DISCARD, address, () => resolve()));
   socket.close();
   await new Promise((resolve) => setTimeout(resolve, ARP_WAIT_MS));
   const rows = JSON.parse(await runOk(['ip', '-j', '-4', 'neigh', 'show', 'to', address, 'dev', device])) as {
     lladdr?: string;
   }[];
   return rows.find(({ lladdr }) => lladdr !== undefined)?.lladdr;
+}
+
+/**
+ * Lets the stack's containers know that somebody has the gateway address now. One that asked before there was anybody has to wait a second
+ * before it asks again; but the sender of any ARP request is entered by everybody who waits for it (arp_process in the kernel, RFC 826). So
+ * the router asks for an address that it has forgotten, from the gateway address. @throws when the address was taken from the router meanwhile.
+ */
+async function tellGateway({ address, upstream }: Gateway): Promise<void> {
+  const socket = createSocket('udp4');
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.bind({ address, port: 0 }, () => socket.send('', DISCARD, upstream, () => resolve()));
+    });
+  } finally {
+    socket.close();
+  }
 }
 
 /**
@@ -65,6 +84,8 @@ export async function becomeGateway(
       return { changed: false, problem: { code: 'gateway-taken', message } };
     }
   }
-  await runOk(['ip', '-batch', '-'], `${lines.join('\n')}\n`);
+  const forget = `neigh flush to ${gateway.upstream} dev ${gateway.device}`;
+  await runOk(['ip', '-batch', '-'], `${[...lines, forget].join('\n')}\n`);
+  await tellGateway(gateway);
   return { changed: true };
 }

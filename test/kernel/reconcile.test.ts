@@ -44,8 +44,22 @@ before(async () => {
   await ip('route add default via 172.30.0.2 dev eth0');
 });
 
+/** Counts what the router's neighbours on the bridge would see. */
+const TELLS = `table netdev seen {
+  counter told { }
+  chain arrivals {
+    type filter hook ingress device "bridge0" priority filter;
+    ether daddr ff:ff:ff:ff:ff:ff arp operation request arp saddr ip 172.30.0.2 counter name told
+  }
+}
+`;
+
 test('from a fresh container: gateway, device, one peer; the second pass is empty', async () => {
+  await runOk(['nft', '-f', '-'], TELLS);
   const first = await settles([record(2)]);
+  const told = await runOk(['nft', 'list', 'counters', 'table', 'netdev', 'seen']);
+  assert.match(told, /packets [1-9]/, 'whoever waits for the gateway is told that it is there');
+  await runOk(['nft', 'delete', 'table', 'netdev', 'seen']);
   assert.equal(first.gatewayIp, '172.30.0.2');
   assert.deepEqual(first.subnets, ['172.30.0.0/24']);
   assert.equal(first.device?.mac, vtepMac('stack-a'));
