@@ -21,6 +21,8 @@ export interface RulesetInput {
   /** Forward with `fwd` from the ingress hook; false where the kernel cannot. */
   readonly fast: boolean;
   readonly masquerade: boolean;
+  /** Network identifier of the overlay; undefined until discovery has told it. */
+  readonly vni?: number | undefined;
   /** UDP port of vxlan0 when it may be reached through WireGuard only. */
   readonly sealedPort?: number | undefined;
 }
@@ -94,15 +96,31 @@ function deliver(input: RulesetInput, mtu: number): string[] {
   ];
 }
 
-function entryChain({ name, prefix }: RulesetInput['stack'][number], index: number, lengths: readonly number[]): Chain {
+/**
+ * From the stack's side nothing comes that is another stack's, and no service makes packets of the overlay itself: with a UDP socket and no
+ * right at all it would speak for any stack. What is for the router itself may be from a peer, by a published port.
+ */
+function falsehoods({ ownAddresses, vni, lengths }: RulesetInput): string[] {
+  const spoofed = lengths.map((length) => `ip saddr & ${maskOf(length)} @${subnetsOf(length)} drop`);
+  if (vni === undefined || ownAddresses.length === 0) return spoofed;
+  // RFC 7348 section 5: flags, and the identifier before a last byte of zero; the kernel takes no other header.
+  const header = `0x08000000${vni.toString(16).padStart(6, '0')}00`;
+  return [...spoofed, `ip daddr != { ${ownAddresses.join(', ')} } ip protocol udp @th,64,64 ${header} drop`];
+}
+
+function entryChain(input: RulesetInput, { name, prefix }: RulesetInput['stack'][number], index: number): Chain {
   // pkttype: a bridge floods frames for MACs it does not know yet to every port, ours too.
   const sent = `meta pkttype host ip saddr ${formatPrefix(prefix)}`;
   return {
     name: `from_stack_${index}`,
     hook: `type filter hook ingress device "${name}" priority filter; policy accept;`,
-    rules: lengths.map(
-      (length) => `${sent} ip daddr & ${maskOf(length)} @${subnetsOf(length)} goto ${toOverlayChain(length)}`,
-    ),
+    rules: [
+      ...input.lengths.map(
+        (length) => `${sent} ip daddr & ${maskOf(length)} @${subnetsOf(length)} goto ${toOverlayChain(length)}`,
+      ),
+      // Behind those, so that traffic between stacks does not pay for them.
+      ...falsehoods(input),
+    ],
   };
 }
 
@@ -122,7 +140,7 @@ function netdevTable(input: RulesetInput): Table {
     chains: [
       ...lengths.map((length) => ({ name: toOverlayChain(length), rules: toOverlay(input, mtu, length) })),
       { name: 'deliver', rules: deliver(input, mtu) },
-      ...stack.map((network, index) => entryChain(network, index, lengths)),
+      ...stack.map((network, index) => entryChain(input, network, index)),
       exit,
       ...(fast ? [ownChain(lengths)] : []),
     ],
@@ -155,6 +173,13 @@ function guards({ sealedPort: port }: RulesetInput): Chain[] {
   ];
 }
 
+/** Where the host's kernel was told to believe them, a service could lead the router's packets to itself. */
+const REDIRECTS: Chain = {
+  name: 'input',
+  hook: 'type filter hook input priority filter; policy accept;',
+  rules: ['icmp type redirect drop'],
+};
+
 function ipTable(input: RulesetInput): Table {
   // A service that obeys an ICMP redirect to the bridge would no longer use the router.
   const output = {
@@ -175,6 +200,7 @@ function ipTable(input: RulesetInput): Table {
   };
   const chains = [
     output,
+    REDIRECTS,
     ...guards(input),
     ...(input.fast && input.overlayMtu !== undefined ? [own] : []),
     ...(masquerade.length > 0 ? [postrouting] : []),

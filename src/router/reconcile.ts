@@ -103,6 +103,7 @@ function desiredState(
     lengths: overlay.lengths,
     fast: around.fast,
     masquerade: around.masquerade && config.gateway !== 'off',
+    vni: input?.self.vni,
     sealedPort: around.tunnel ? device?.vxlan?.port : undefined,
   });
   const ownMtu = around.fast ? device?.mtu : undefined;

@@ -82,6 +82,7 @@ const INPUT: RulesetInput = {
   lengths: [16, 24],
   fast: true,
   masquerade: true,
+  vni: 1000,
 };
 const text = (input: RulesetInput) =>
   desiredTables(input)
@@ -122,6 +123,9 @@ table netdev docker_router {
     type filter hook ingress device "eth0" priority filter; policy accept;
     meta pkttype host ip saddr 172.30.0.0/24 ip daddr & 255.255.0.0 @subnets_16 goto to_overlay_16
     meta pkttype host ip saddr 172.30.0.0/24 ip daddr & 255.255.255.0 @subnets_24 goto to_overlay_24
+    ip saddr & 255.255.0.0 @subnets_16 drop
+    ip saddr & 255.255.255.0 @subnets_24 drop
+    ip daddr != { 172.30.0.2, 172.30.0.3 } ip protocol udp @th,64,64 0x080000000003e800 drop
   }
   chain from_overlay {
     type filter hook ingress device "vxlan0" priority filter; policy drop;
@@ -139,6 +143,10 @@ delete table ip docker_router
 table ip docker_router {
   chain output {
     type filter hook output priority filter; policy accept;
+    icmp type redirect drop
+  }
+  chain input {
+    type filter hook input priority filter; policy accept;
     icmp type redirect drop
   }
   chain own {
