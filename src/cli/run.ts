@@ -11,11 +11,11 @@ Usage: docker-router run [--help]
 Everything it must know comes from discovery.json in the shared volume. Optional variables:
   UNDERLAY          auto (default), host, published
   VXLAN_PORT        auto (default: 4789, or the next free one), or a number
-  VXLAN_MTU         auto (default: the underlay's less 50), or a number
+  VXLAN_MTU         auto (default: the underlay's less 50, less 60 encrypted), or a number
   GATEWAY           auto (default), off
   UPSTREAM_GATEWAY  auto (default: first address of the subnet), or the bridge's address
   ENCRYPTION        off (default), wireguard, required: traffic to the other stacks inside WireGuard
-  WG_PORT           auto (default: 51820, or the next free one), or a number; the port after it serves renewals
+  WG_PORT           auto (default: 51820, or the next free one), or a number; the port after it is that of the second key
   WG_KEY_LIFETIME   how long a WireGuard key is used (24h)
   MASQUERADE        auto (default: when the host may filter bridged traffic), on, off
   ALLOWED_SUBNETS   subnets that peers may announce (the private ones)

@@ -22,7 +22,7 @@ export interface RouterConfig extends CommonConfig {
   /** How often each of the other routers is asked whether it is there. */
   readonly probeMs: number;
   readonly encryption: Encryption;
-  /** First UDP port of WireGuard; the next one is for the renewal of the key. */
+  /** UDP port of WireGuard's first slot; the second one has the next. */
   readonly wgPort: number | 'auto';
   readonly keyLifetimeMs: number;
   /** Handle of the host's network namespace. */

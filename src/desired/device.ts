@@ -1,11 +1,14 @@
 /** The overlay device: what it shall be, and what an existing one lacks. Pure. */
 import type { Link } from '../kernel/observed.ts';
 
-/** Where the tunnel's own UDP socket is: in the host, in this container, or in this container with WireGuard around it. */
-export type Underlay = 'host' | 'published' | 'wireguard';
+/** Where the tunnel's own UDP socket is: in the host, or in this container. */
+export type Underlay = 'host' | 'published';
 
 /** RFC 7348 section 5: outer Ethernet 14 is not part of the IP MTU; IPv4 20 + UDP 8 + VXLAN 8 + inner Ethernet 14. */
 export const VXLAN_OVERHEAD = 50;
+
+/** RFC 7348 section 5, "Destination Port". */
+export const VXLAN_PORT = 4789;
 
 export interface DesiredDevice {
   readonly vni: number;
@@ -36,7 +39,7 @@ export function candidatePorts(
   discoveryPort: number,
 ): number[] {
   if (configured !== 'auto') return [configured];
-  const usual = Array.from({ length: 64 }, (_, i) => 4789 + i);
+  const usual = Array.from({ length: 64 }, (_, i) => VXLAN_PORT + i);
   return [...new Set([...(remembered === undefined ? [] : [remembered]), ...usual])].filter(
     (port) => port !== discoveryPort,
   );

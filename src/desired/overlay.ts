@@ -13,7 +13,7 @@ export type NftElements = ReadonlyMap<string, ReadonlySet<string>>;
 export const nexthopsOf = (length: number) => `nexthops_${length}`;
 /** The same bases as a set: before Linux 6.3 a map cannot be asked whether it has a key. */
 export const subnetsOf = (length: number) => `subnets_${length}`;
-/** `VTEP MAC . BASE`: which inner source addresses may come from which VTEP. */
+/** `VTEP MAC . BASE`: which inner source addresses may come from which VTEP. `BASE` inside WireGuard, which knows whose packet it is. */
 export const sourcesOf = (length: number) => `sources_${length}`;
 
 export interface Overlay {
@@ -23,17 +23,26 @@ export interface Overlay {
   readonly lengths: readonly number[];
 }
 
+/** What carries the packets between two stacks. */
+export type Carrier = 'vxlan' | 'wireguard';
+
 /** Sorts subnets into the sets of their prefix length. */
 class ElementSets {
+  readonly #carrier: Carrier;
   readonly sets = new Map<string, Set<string>>();
   readonly #lengths = new Set<number>();
+
+  constructor(carrier: Carrier) {
+    this.#carrier = carrier;
+  }
 
   add(subnet: string, nexthop: string, mac: string): void {
     const [base, text] = subnet.split('/');
     const length = Number(text);
     this.#lengths.add(length);
-    this.#set(nexthopsOf(length)).add(`${base} : ${nexthop}`);
-    this.#set(sourcesOf(length)).add(`${mac} . ${base}`);
+    const vxlan = this.#carrier === 'vxlan';
+    if (vxlan) this.#set(nexthopsOf(length)).add(`${base} : ${nexthop}`);
+    this.#set(sourcesOf(length)).add(vxlan ? `${mac} . ${base}` : base!);
     this.#set(subnetsOf(length)).add(base!);
   }
 
@@ -56,14 +65,14 @@ export function isRoutable(peer: Claim): peer is Claim & { gateway_ip: string; v
 /**
  * Per peer one unicast FDB entry, one flood entry, one permanent neighbour, and one onlink route a subnet: nothing is learnt,
  * nothing is asked for on the wire. The next hop is the peer's own gateway address, so no overlay address range can collide.
- * Peers must have passed `judge`; one without a data plane yet contributes nothing.
+ * Peers must have passed `judge`; one without a data plane yet contributes nothing. Inside WireGuard only the sets and the routed subnets count.
  */
-export function desiredOverlay(peers: readonly Claim[]): Overlay {
+export function desiredOverlay(peers: readonly Claim[], carrier: Carrier = 'vxlan'): Overlay {
   const routes = new Map<string, string>();
   const neighbours = new Map<string, string>();
   const unicast = new Map<string, string>();
   const flood = new Set<string>();
-  const elements = new ElementSets();
+  const elements = new ElementSets(carrier);
   for (const { subnets, gateway_ip, vtep_mac, vxlan_port, host_ip } of peers.filter(isRoutable)) {
     const endpoint = `${host_ip}:${vxlan_port}`;
     neighbours.set(gateway_ip, vtep_mac);

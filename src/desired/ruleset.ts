@@ -7,14 +7,13 @@ import { NFT_TABLE, OWN_DEVICES, OWN_PATH, VXLAN_DEVICE, WG_DEVICES } from '../k
 import { hash64 } from '../net/hash.ts';
 import { formatPrefix, maskOf, type Prefix } from '../net/ipv4.ts';
 import { type NftElements, nexthopsOf, sourcesOf, subnetsOf } from './overlay.ts';
-import { INNER_RANGE } from './tunnel.ts';
 
 export interface RulesetInput {
   /** Interfaces whose containers have this router as their gateway, or all when the user routes by hand. */
   readonly stack: readonly { readonly name: string; readonly prefix: Prefix }[];
   /** Every address of the router itself: delivered to it, not forwarded. */
   readonly ownAddresses: readonly string[];
-  /** MTU of vxlan0; undefined while there is no such device. */
+  /** MTU of vxlan0, or inside WireGuard; undefined while there is no such device. */
   readonly overlayMtu: number | undefined;
   /** Prefix lengths of the peers' subnets. They are disjoint, so the order in which the sets are asked does not matter. */
   readonly lengths: readonly number[];
@@ -23,8 +22,8 @@ export interface RulesetInput {
   readonly masquerade: boolean;
   /** Network identifier of the overlay; undefined until discovery has told it. */
   readonly vni?: number | undefined;
-  /** UDP port of vxlan0 when it may be reached through WireGuard only. */
-  readonly sealedPort?: number | undefined;
+  /** WireGuard's devices that are there, when it carries the traffic instead of vxlan0. */
+  readonly wireguard?: readonly string[] | undefined;
 }
 
 export interface Chain {
@@ -43,11 +42,21 @@ export interface Table {
 /** IPv4 and TCP headers without options: MSS = MTU - 40 (RFC 9293 section 3.7.1). */
 const IP_TCP_HEADERS = 40;
 
-function setsOf(lengths: readonly number[]): Table['sets'] {
+const subnetSet = (length: number) => ({
+  name: subnetsOf(length),
+  declaration: `set ${subnetsOf(length)} { type ipv4_addr; }`,
+});
+
+function setsOf({ lengths, wireguard }: RulesetInput): Table['sets'] {
+  if (wireguard)
+    return lengths.flatMap((length) => [
+      { name: sourcesOf(length), declaration: `set ${sourcesOf(length)} { type ipv4_addr; counter; }` },
+      subnetSet(length),
+    ]);
   return lengths.flatMap((length) => [
     { name: nexthopsOf(length), declaration: `map ${nexthopsOf(length)} { type ipv4_addr : ipv4_addr; }` },
     { name: sourcesOf(length), declaration: `set ${sourcesOf(length)} { type ether_addr . ipv4_addr; counter; }` },
-    { name: subnetsOf(length), declaration: `set ${subnetsOf(length)} { type ipv4_addr; }` },
+    subnetSet(length),
   ]);
 }
 
@@ -58,10 +67,11 @@ const toOverlayChain = (length: number) => `to_overlay_${length}`;
  * packet straight to the other stack's device together with the sender's routing decision, and a routed packet then loops.
  * What may exceed the MTU takes the ordinary path, where the kernel fragments it or answers "fragmentation needed"; TCP is sent on at any
  * length, since its segments are clamped and `meta length` shows the whole super-packet.
+ * Into WireGuard everything takes the ordinary path: what comes out at the other end is a new packet, and the route says by which key it goes.
  */
-function toOverlay({ fast }: RulesetInput, mtu: number, length: number): string[] {
+function toOverlay({ fast, wireguard }: RulesetInput, mtu: number, length: number): string[] {
   const clamp = `tcp flags & (syn | rst) == syn tcp option maxseg size set ${mtu - IP_TCP_HEADERS}`;
-  if (!fast) return [clamp];
+  if (!fast || wireguard) return [clamp];
   return [
     clamp,
     // All fragments of a packet go one way: conntrack, on the ordinary one, puts them together and would wait for the last for ever.
@@ -124,16 +134,24 @@ function entryChain(input: RulesetInput, { name, prefix }: RulesetInput['stack']
   };
 }
 
+/**
+ * Out of the overlay: only a source that the owner of the sending VTEP announced. WireGuard has compared a source with its sender already;
+ * here it is one that some stack announced. A chain for each device, since a chain of several outlives one of them and does not come back to it.
+ */
+function exitChains({ lengths, wireguard }: RulesetInput): Chain[] {
+  const chain = (name: string, device: string, match: string): Chain => ({
+    name,
+    hook: `type filter hook ingress device "${device}" priority filter; policy drop;`,
+    rules: lengths.map((length) => `${match} & ${maskOf(length)} @${sourcesOf(length)} goto deliver`),
+  });
+  if (wireguard) return wireguard.map((device) => chain(`from_${device}`, device, 'ip saddr'));
+  return [chain('from_overlay', VXLAN_DEVICE, 'ether saddr . ip saddr')];
+}
+
 function netdevTable(input: RulesetInput): Table {
-  const { stack, lengths, overlayMtu: mtu, fast } = input;
-  const sets = setsOf(lengths);
+  const { stack, lengths, overlayMtu: mtu, fast, wireguard } = input;
+  const sets = setsOf(input);
   if (mtu === undefined) return { family: 'netdev', sets, chains: [] };
-  const exit = {
-    name: 'from_overlay',
-    hook: `type filter hook ingress device "${VXLAN_DEVICE}" priority filter; policy drop;`,
-    // Only a source that the owner of the sending VTEP announced.
-    rules: lengths.map((length) => `ether saddr . ip saddr & ${maskOf(length)} @${sourcesOf(length)} goto deliver`),
-  };
   return {
     family: 'netdev',
     sets,
@@ -141,8 +159,8 @@ function netdevTable(input: RulesetInput): Table {
       ...lengths.map((length) => ({ name: toOverlayChain(length), rules: toOverlay(input, mtu, length) })),
       { name: 'deliver', rules: deliver(input, mtu) },
       ...stack.map((network, index) => entryChain(input, network, index)),
-      exit,
-      ...(fast ? [ownChain(lengths)] : []),
+      ...exitChains(input),
+      ...(fast && !wireguard ? [ownChain(lengths)] : []),
     ],
   };
 }
@@ -162,15 +180,14 @@ function masqueradeRules({ stack, masquerade }: RulesetInput): string[] {
   });
 }
 
-/** VXLAN enters and leaves by WireGuard's devices or not at all, whatever the routes say. */
-function guards({ sealedPort: port }: RulesetInput): Chain[] {
-  if (port === undefined) return [];
+/** What is for a stack that encrypts leaves by WireGuard's devices or not at all, whatever the routes say. */
+function guards({ wireguard, lengths }: RulesetInput): Chain[] {
+  if (!wireguard) return [];
   const devices = `{ ${WG_DEVICES.map((name) => `"${name}"`).join(', ')} }`;
-  const hook = (name: string) => `type filter hook ${name} priority raw; policy accept;`;
-  return [
-    { name: 'sealed_in', hook: hook('input'), rules: [`iifname != ${devices} udp dport ${port} drop`] },
-    { name: 'sealed_out', hook: hook('output'), rules: [`oifname != ${devices} ip daddr ${INNER_RANGE} drop`] },
-  ];
+  const rules = lengths.map(
+    (length) => `oifname != ${devices} ip daddr & ${maskOf(length)} @${subnetsOf(length)} drop`,
+  );
+  return [{ name: 'sealed', hook: 'type filter hook postrouting priority raw; policy accept;', rules }];
 }
 
 /** Where the host's kernel was told to believe them, a service could lead the router's packets to itself. */
@@ -202,10 +219,10 @@ function ipTable(input: RulesetInput): Table {
     output,
     REDIRECTS,
     ...guards(input),
-    ...(input.fast && input.overlayMtu !== undefined ? [own] : []),
+    ...(input.fast && input.overlayMtu !== undefined && !input.wireguard ? [own] : []),
     ...(masquerade.length > 0 ? [postrouting] : []),
   ];
-  return { family: 'ip', sets: [], chains };
+  return { family: 'ip', sets: input.wireguard ? input.lengths.map(subnetSet) : [], chains };
 }
 
 export function desiredTables(input: RulesetInput): readonly [Table, Table] {

@@ -1,28 +1,54 @@
 /**
- * The encrypted path: VXLAN inside WireGuard. Who is reached at which address inside it, and by which device. Pure.
- *
- * The addresses inside follow from the keys, out of 240.0.0.0/4 (RFC 1112 section 4, "reserved"): Linux routes it, no network uses it, so
- * no overlay range exists that could collide. 28 bits: two of 1,000 keys collide with p = 0.002, and then one of the two stacks is named.
+ * The encrypted path: packets go straight into WireGuard, whose allowed IPs are the peers' subnets. Each stack has two slots, a device with
+ * a key and a port each; slot 0 speaks to the others' slot 0, slot 1 to their slot 1, and what comes in by either is accepted (docs/decisions/0025). Pure.
  */
-import { hash64 } from '../net/hash.ts';
-import { formatIpv4 } from '../net/ipv4.ts';
 import type { PeerEntry } from '../state/discovery-file.ts';
+import { isRoutable } from './overlay.ts';
 
 /** IPv4 20 + UDP 8 + WireGuard's header 16 and tag 16 (its paper, section 5.4.6). */
 export const WIREGUARD_OVERHEAD = 60;
-/** All addresses inside. */
-export const INNER_RANGE = '240.0.0.0/4';
 
 export type Encryption = 'off' | 'wireguard' | 'required';
 
-/** Address of a key's owner inside WireGuard. The first byte stays below 255: 255.255.255.255 is a broadcast address. */
-export function innerAddress(publicKey: string): string {
-  const hash = BigInt(`0x${hash64(`docker-router wireguard ${publicKey}`)}`);
-  const first = 240 + Number(hash % 15n);
-  return formatIpv4(first * 0x1000000 + Number((hash >> 8n) % 0xfffffen) + 1);
+export const SLOTS = [0, 1] as const;
+export type Slot = (typeof SLOTS)[number];
+export const otherSlot = (slot: Slot): Slot => (slot === 0 ? 1 : 0);
+
+/** A value for each slot. */
+export type PerSlot<T> = readonly [T, T];
+
+export interface SlotKey {
+  readonly publicKey: string;
+  /** UDP port on the host at which WireGuard listens. */
+  readonly port: number;
 }
 
-export type KeyedPeer = PeerEntry & { readonly wg_public_key: string; readonly wg_port: number };
+type Keys = Pick<PeerEntry, 'wg_public_key' | 'wg_port' | 'wg_slot' | 'wg_other_public_key' | 'wg_other_port'>;
+
+const keyOf = (publicKey: string | undefined, port: number | undefined): SlotKey | undefined =>
+  publicKey === undefined || port === undefined ? undefined : { publicKey, port };
+
+/** The slot at which a stack wants to be reached. */
+export const activeSlotOf = ({ wg_slot }: Keys): Slot => (wg_slot === 1 ? 1 : 0);
+
+/** What a stack announces for each slot. */
+export function slotKeys(peer: Keys): PerSlot<SlotKey | undefined> {
+  const active = keyOf(peer.wg_public_key, peer.wg_port);
+  const other = keyOf(peer.wg_other_public_key, peer.wg_other_port);
+  return activeSlotOf(peer) === 1 ? [other, active] : [active, other];
+}
+
+/** What a stack announces of its own slots. */
+export function announcedSlots(keys: PerSlot<SlotKey>, active: Slot): Keys {
+  const other = keys[otherSlot(active)];
+  return {
+    wg_public_key: keys[active].publicKey,
+    wg_port: keys[active].port,
+    ...(active === 1 && { wg_slot: 1 }),
+    wg_other_public_key: other.publicKey,
+    wg_other_port: other.port,
+  };
+}
 
 export interface Encryptable {
   readonly peers: readonly PeerEntry[];
@@ -30,7 +56,8 @@ export interface Encryptable {
   readonly refused: readonly string[];
 }
 
-const isKeyed = (peer: PeerEntry): peer is KeyedPeer => peer.wg_public_key !== undefined && peer.wg_port !== undefined;
+const isKeyed = ({ wg_public_key, wg_port }: Keys) => keyOf(wg_public_key, wg_port) !== undefined;
+const publicKeys = (peer: Keys) => slotKeys(peer).flatMap((key) => (key ? [key.publicKey] : []));
 
 /** Only peers with whom this stack has one way to speak; the others are never programmed, so nothing of theirs goes out in clear. */
 export function encryptable(peers: readonly PeerEntry[], mode: Encryption): Encryptable {
@@ -41,7 +68,8 @@ export function encryptable(peers: readonly PeerEntry[], mode: Encryption): Encr
     const reason = peer.status === 'rejected' ? undefined : mode === 'off' ? keyWithout(peer) : noKey(peer, owners);
     if (reason === undefined) kept.push(peer);
     else refused.push(`${peer.stack_id}: ${reason}`);
-    if (reason === undefined && isKeyed(peer)) owners.set(innerAddress(peer.wg_public_key), peer.stack_id);
+    if (reason === undefined && peer.status !== 'rejected')
+      for (const key of publicKeys(peer)) owners.set(key, peer.stack_id);
   }
   return { peers: kept, refused };
 }
@@ -57,31 +85,40 @@ function noKey(peer: PeerEntry, owners: ReadonlyMap<string, string>): string | u
     return peer.subnets.length === 0
       ? undefined
       : 'it has no WireGuard key, so nothing is sent to it; set ENCRYPTION=wireguard on the router service of that stack';
-  const owner = owners.get(innerAddress(peer.wg_public_key));
-  return owner === undefined
+  // A device knows a key once: a stack that announces another's would take its subnets from it.
+  const taken = publicKeys(peer).find((key) => owners.has(key));
+  return taken === undefined
     ? undefined
-    : `its WireGuard key has the same inner address as that of stack ${owner}; restart its router for a new key`;
-}
-
-/** Peers as the overlay sees them: their VTEPs are inside WireGuard. */
-export function insideTunnel(peers: readonly PeerEntry[]): PeerEntry[] {
-  return peers.filter(isKeyed).map((peer) => ({ ...peer, host_ip: innerAddress(peer.wg_public_key) }));
+    : `its WireGuard key is that of stack ${owners.get(taken)}; restart its router for a new key`;
 }
 
 export interface TunnelPeer {
   /** `ADDRESS:PORT` on the underlay. */
   readonly endpoint: string;
-  readonly inner: string;
+  /** Its subnets: only packets from there are taken from it, and what is for there is given to it. In order, as `allowedIps` prints them. */
+  readonly allowedIps: string;
 }
 
-/** WireGuard's peers by public key, in the order given. */
-export function tunnelPeers(peers: readonly PeerEntry[]): Map<string, TunnelPeer> {
-  return new Map(
-    peers
-      .filter(isKeyed)
-      .map(({ wg_public_key, wg_port, host_ip }) => [
-        wg_public_key,
-        { endpoint: `${host_ip}:${wg_port}`, inner: innerAddress(wg_public_key) },
-      ]),
-  );
+/** Allowed IPs in one order, whatever the one they came in. */
+export const allowedIps = (subnets: readonly string[]) => [...subnets].sort().join(',');
+
+/** WireGuard's peers on the device of a slot, by public key, in the order given. */
+export function tunnelPeers(peers: readonly PeerEntry[], slot: Slot): Map<string, TunnelPeer> {
+  const result = new Map<string, TunnelPeer>();
+  for (const peer of peers.filter(isRoutable)) {
+    const key = slotKeys(peer)[slot];
+    if (key)
+      result.set(key.publicKey, { endpoint: `${peer.host_ip}:${key.port}`, allowedIps: allowedIps(peer.subnets) });
+  }
+  return result;
+}
+
+/**
+ * By which slot a peer is sent to: the one that it wants to be reached at, unless this stack is about to renew its own key there, or only
+ * the other one works. `met`: whether there is a session at each.
+ */
+export function sendingSlot(peer: Keys, met: PerSlot<boolean>, avoided: Slot | undefined): Slot {
+  const active = activeSlotOf(peer);
+  const wanted = active === avoided && slotKeys(peer)[otherSlot(active)] ? otherSlot(active) : active;
+  return met[wanted] || !met[otherSlot(wanted)] ? wanted : otherSlot(wanted);
 }

@@ -25,6 +25,9 @@ export function selfRecord({ config, identity, hostIp, plane, seq }: SelfInput):
     ...(plane?.public_keys && { public_keys: plane.public_keys }),
     ...(plane?.wg_public_key && { wg_public_key: plane.wg_public_key }),
     ...(plane?.wg_port && { wg_port: plane.wg_port }),
+    ...(plane?.wg_slot && { wg_slot: plane.wg_slot }),
+    ...(plane?.wg_other_public_key && { wg_other_public_key: plane.wg_other_public_key }),
+    ...(plane?.wg_other_port && { wg_other_port: plane.wg_other_port }),
     ...identity,
     seq,
   };

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as v from 'valibot';
-import { received } from '../kernel/received.ts';
+import { received, receivedFrom } from '../kernel/received.ts';
 import { largePacketsPass } from '../probe/large.ts';
 import { run } from '../process/run.ts';
 import { type Parsed, parseJson } from '../record/record.ts';
@@ -108,8 +108,9 @@ async function heard({ view, discovery }: Files, progress: Progress): Promise<Se
   const before = await received();
   await new Promise((resolve) => setTimeout(resolve, LISTEN_MS));
   const after = await received();
-  const macs = new Map((discovery?.peers ?? []).map(({ stack_id, vtep_mac }) => [stack_id, vtep_mac ?? '']));
-  const came = (id: string) => (after.get(macs.get(id)!)?.packets ?? 0) > (before.get(macs.get(id)!)?.packets ?? 0);
+  const subnets = new Map((discovery?.peers ?? []).map((peer) => [peer.stack_id, peer.subnets]));
+  const count = (counts: typeof before, id: string) => receivedFrom(counts, subnets.get(id) ?? [])?.packets ?? 0;
+  const came = (id: string) => count(after, id) > count(before, id);
   return new Set(silent.map(({ stack_id }) => stack_id).filter(came));
 }
 

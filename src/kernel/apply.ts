@@ -23,6 +23,9 @@ async function batch(program: 'ip' | 'bridge', lines: readonly string[]): Promis
   return failures.length > 0 ? failures : [`${program} -batch: ${result.stderr.trim().split('\n')[0]}`];
 }
 
+/** Runs lines of `ip -batch`, each by itself. Returns what failed, in words. */
+export const ipBatch = (lines: readonly string[]): Promise<string[]> => batch('ip', lines);
+
 async function nft(scripts: readonly string[]): Promise<string[]> {
   const result = await run(['nft', '-f', '-'], `${scripts.join('\n')}\n`);
   return result.code === 0 ? [] : [`nft: ${result.stderr.trim().split('\n').slice(0, 2).join(' ')}`];

@@ -2,9 +2,9 @@
 
 /** The overlay device; everything on it is ours. Override only in tests that need two in one namespace. */
 export const VXLAN_DEVICE = 'vxlan0';
-/** WireGuard's devices: one carries the traffic, the other takes over when the key is renewed. */
+/** WireGuard's devices, one for each slot: one carries the traffic while the key of the other is renewed. */
 export const WG_DEVICES = ['wg0', 'wg1'] as const;
-/** Protocol of the routes that refuse what must not leave in clear (ENCRYPTION=required). */
+/** Protocol of the routes that refuse what must not leave in clear. */
 export const SEAL_PROTOCOL = 158;
 /** rtnetlink(7) route protocol of our routes: a free number above those of /etc/iproute2/rt_protos. */
 export const ROUTE_PROTOCOL = 157;

@@ -68,18 +68,17 @@ export interface NewDevice {
   /** Name of the namespace that holds the UDP socket; undefined: this one. */
   readonly underlay: string | undefined;
   readonly privateKey: string;
-  readonly address: string;
   readonly mtu: number;
 }
 
 const taken = (cause: unknown) => cause instanceof CommandError && /Address already in use/.test(cause.stderr);
 
 /**
- * Creates a device with its key, address and the first of `ports` that is free, and returns that port.
+ * Creates a device with its key and the first of `ports` that is free, and returns that port.
  * @throws CommandError when the kernel refuses, Error when no port is free; the device is then gone again.
  */
 export async function createTunnel(device: NewDevice, ports: readonly number[]): Promise<number> {
-  const { name, engine, underlay, privateKey, address, mtu } = device;
+  const { name, engine, underlay, privateKey, mtu } = device;
   if (engine === 'wireguard-go') await createGo(name);
   else {
     const place = underlay === undefined ? [] : ['link-netns', underlay];
@@ -88,11 +87,8 @@ export async function createTunnel(device: NewDevice, ports: readonly number[]):
     await runOk(['ip', 'link', 'add', name, ...place, 'type', 'wireguard']);
   }
   try {
-    await runOk(['ip', 'address', 'add', `${address}/32`, 'dev', name]);
     for (const port of ports) {
-      await withInput(`[Interface]\nPrivateKey = ${privateKey}\nListenPort = ${port}\n`, (path) =>
-        runOk(['wg', 'setconf', name, path]),
-      );
+      await setKey(name, privateKey, port);
       try {
         await runOk(['ip', 'link', 'set', 'dev', name, 'mtu', String(mtu), 'up']);
         return port;
@@ -105,6 +101,12 @@ export async function createTunnel(device: NewDevice, ports: readonly number[]):
     await deleteTunnel(name);
     throw cause;
   }
+}
+
+/** Gives a device a key and a port; it forgets its peers, and with them every session of the key before. @throws CommandError */
+export async function setKey(name: string, privateKey: string, port: number): Promise<void> {
+  const config = `[Interface]\nPrivateKey = ${privateKey}\nListenPort = ${port}\n`;
+  await withInput(config, (path) => runOk(['wg', 'setconf', name, path]));
 }
 
 /** wireguard-go ends when its device is deleted. */

@@ -30,6 +30,9 @@ export type Claim = Pick<
   | 'vxlan_port'
   | 'wg_public_key'
   | 'wg_port'
+  | 'wg_slot'
+  | 'wg_other_public_key'
+  | 'wg_other_port'
 >;
 
 export interface Policy {

@@ -131,7 +131,9 @@ function elementPlan(family: Table['family'], want: NftElements, have: NftElemen
 
 function nftPlan(table: Table, have: NftState, elements: NftElements): string[] {
   if (!sameStructure(table, have)) return [replaceTable(table, elements)];
-  return table.sets.length === 0 ? [] : elementPlan(table.family, elements, have.elements);
+  if (table.sets.length === 0) return [];
+  const own = new Map([...elements].filter(([name]) => table.sets.some((set) => set.name === name)));
+  return elementPlan(table.family, own, have.elements);
 }
 
 /** Deleting a map's element takes its key alone. */

@@ -3,7 +3,8 @@
  * and Serf's tags (512 bytes in all). A typical record takes about 150 bytes. Pure.
  *
  * id stack_id · ip host_ip · vni · port vxlan_port · net, net2 subnets · gw gateway_ip · mac vtep_mac · inst instance · since, boot (base 36) ·
- * seq (base 36) · wg wg_public_key · wgport wg_port · k.NAME public_keys. A reader ignores every other key, so later versions may add some.
+ * seq (base 36) · wg wg_public_key · wgport wg_port · k.NAME public_keys; wg1, wg1port of the
+ * other slot, or wg0, wg0port: then the first is slot 1. A reader ignores every other key, so later versions may add some.
  */
 import { vtepMac } from '../net/mac.ts';
 import { MAX_SUBNETS, type Parsed, parseRecord, type StackRecord } from './record.ts';
@@ -19,6 +20,48 @@ function impliedMac(stackId: string, subnets: readonly string[]): string | undef
   return subnets.length > 0 ? vtepMac(stackId) : undefined;
 }
 
+/** And where there is no port: the usual ones. Two keys, two ports and a signature have to fit gossip's 512 bytes. */
+const impliedVxlanPort = (key: string | undefined, subnets: readonly string[]) =>
+  key !== undefined && subnets.length > 0 ? 4789 : undefined;
+const impliedWgPort = (key: string | undefined, slot: number) => (key === undefined ? undefined : 51_820 + slot);
+
+/** Empty: there is none, although one would be assumed. */
+function portToFlat(name: string, port: number | undefined, implied: number | undefined): Record<string, string> {
+  return port === implied ? {} : { [name]: port === undefined ? '' : String(port) };
+}
+
+function portOf(text: string | undefined, implied: number | undefined): number | undefined {
+  return text === undefined ? implied : text === '' ? undefined : decimal(text);
+}
+
+/** The other slot's number stands in the names of its keys, and so says which one the active one is. */
+function slotsToFlat(record: StackRecord): Record<string, string> {
+  const { wg_public_key: key, wg_slot: slot = 0, wg_other_public_key: otherKey } = record;
+  const other = `wg${1 - slot}`;
+  const flat = {
+    ...(key !== undefined && { wg: key }),
+    ...portToFlat('wgport', record.wg_port, impliedWgPort(key, slot)),
+    ...(otherKey !== undefined && { [other]: otherKey }),
+    ...portToFlat(`${other}port`, record.wg_other_port, impliedWgPort(otherKey, 1 - slot)),
+  };
+  const said = other in flat || `${other}port` in flat;
+  return { ...flat, ...(slot === 1 && !said && { wgslot: '1' }) };
+}
+
+function slotsOf(flat: Flat): Partial<Record<keyof StackRecord, unknown>> {
+  const slot = flat.wgslot === '1' || flat.wg0 !== undefined || flat.wg0port !== undefined ? 1 : 0;
+  const otherKey = flat[`wg${1 - slot}`];
+  const port = portOf(flat.wgport, impliedWgPort(flat.wg, slot));
+  const otherPort = portOf(flat[`wg${1 - slot}port`], impliedWgPort(otherKey, 1 - slot));
+  return {
+    ...(flat.wg !== undefined && { wg_public_key: flat.wg }),
+    ...(port !== undefined && { wg_port: port }),
+    ...(slot === 1 && { wg_slot: slot }),
+    ...(otherKey !== undefined && { wg_other_public_key: otherKey }),
+    ...(otherPort !== undefined && { wg_other_port: otherPort }),
+  };
+}
+
 export function toFlat(record: StackRecord): Record<string, string> {
   const { stack_id, subnets, gateway_ip, vtep_mac, vxlan_port, public_keys } = record;
   const implied = vtep_mac === impliedMac(stack_id, subnets);
@@ -26,7 +69,7 @@ export function toFlat(record: StackRecord): Record<string, string> {
     id: stack_id,
     ip: record.host_ip,
     vni: String(record.vni),
-    ...(vxlan_port !== undefined && { port: String(vxlan_port) }),
+    ...portToFlat('port', vxlan_port, impliedVxlanPort(record.wg_public_key, subnets)),
     ...(subnets.length > 0 && { net: subnets.slice(0, SUBNETS_A_KEY).join(',') }),
     ...(subnets.length > SUBNETS_A_KEY && { net2: subnets.slice(SUBNETS_A_KEY).join(',') }),
     ...(gateway_ip !== undefined && { gw: gateway_ip }),
@@ -36,8 +79,7 @@ export function toFlat(record: StackRecord): Record<string, string> {
     since: record.since.toString(36),
     boot: record.boot.toString(36),
     seq: record.seq.toString(36),
-    ...(record.wg_public_key !== undefined && { wg: record.wg_public_key }),
-    ...(record.wg_port !== undefined && { wgport: String(record.wg_port) }),
+    ...slotsToFlat(record),
     ...Object.fromEntries(Object.entries(public_keys ?? {}).map(([name, key]) => [KEY_PREFIX + name, key])),
   };
 }
@@ -62,8 +104,7 @@ function macOf(flat: Flat, subnets: readonly string[]): string | undefined {
 /** The record that `flat` says; an error in words when a required key is missing or a value is malformed. Unknown keys are ignored. */
 export function fromFlat(flat: Flat): Parsed<StackRecord> {
   const subnets = [...items(flat.net), ...items(flat.net2)];
-  const port = decimal(flat.port);
-  const wgPort = decimal(flat.wgport);
+  const port = portOf(flat.port, impliedVxlanPort(flat.wg, subnets));
   const mac = macOf(flat, subnets);
   const keys = Object.entries(flat).filter(([key]) => key.startsWith(KEY_PREFIX));
   return parseRecord({
@@ -74,8 +115,7 @@ export function fromFlat(flat: Flat): Parsed<StackRecord> {
     ...(flat.gw !== undefined && { gateway_ip: flat.gw }),
     ...(mac !== undefined && { vtep_mac: mac }),
     ...(port !== undefined && { vxlan_port: port }),
-    ...(flat.wg !== undefined && { wg_public_key: flat.wg }),
-    ...(wgPort !== undefined && { wg_port: wgPort }),
+    ...slotsOf(flat),
     ...(keys.length > 0 && {
       public_keys: Object.fromEntries(keys.map(([key, value]) => [key.slice(KEY_PREFIX.length), value])),
     }),

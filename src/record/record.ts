@@ -51,6 +51,10 @@ export const DataPlaneEntries = {
   /** Present while the stack encrypts its traffic: its key, and the UDP port on the host at which WireGuard listens. */
   wg_public_key: v.optional(WgPublicKeySchema),
   wg_port: v.optional(PortSchema),
+  /** Which of the stack's two slots that is when it is not slot 0; and key and port of the other one. */
+  wg_slot: v.optional(v.literal(1)),
+  wg_other_public_key: v.optional(WgPublicKeySchema),
+  wg_other_port: v.optional(PortSchema),
 };
 
 export const RecordSchema = v.object({

@@ -35,7 +35,7 @@ export class RouterDaemon {
   readonly #discoveryFile: TrackedFile<DiscoveryInput>;
   readonly #status: StatusReport;
   #around: Surroundings | undefined;
-  #remembered: Remembered = { port: undefined, gateway: undefined, key: undefined };
+  #remembered: Remembered = { port: undefined, gateway: undefined };
   #input: DiscoveryInput | undefined;
   /** Peers with whom there is no common way to speak. */
   #unencrypted: readonly Problem[] = [];
@@ -84,7 +84,7 @@ export class RouterDaemon {
   /** @throws ConfigError when this container can encrypt nothing: better no traffic than one in clear. */
   async #openTunnel(around: Surroundings): Promise<void> {
     const { Tunnel } = await import('./tunnel.ts');
-    const tunnel = await Tunnel.open(this.#config, this.#clock, around.underlay, this.#remembered.key);
+    const tunnel = await Tunnel.open(this.#config, this.#clock, around.underlay);
     if (!tunnel) throw new ConfigError([noEngine(this.#config.encryption)]);
     this.#around = { ...around, underlay: tunnel.underlay, tunnel };
     this.#log.info(encryptionNote(this.#config, tunnel));
@@ -123,8 +123,8 @@ export class RouterDaemon {
     const text = await readCapped(this.#file.path, MAX_ROUTER_BYTES).catch(() => undefined);
     const last = text === undefined ? undefined : parseJson(RouterFileSchema, text, MAX_ROUTER_BYTES);
     return last?.ok
-      ? { port: last.value.vxlan_port, gateway: last.value.gateway_ip, key: last.value.wg_public_key }
-      : { port: undefined, gateway: undefined, key: undefined };
+      ? { port: last.value.vxlan_port, gateway: last.value.gateway_ip }
+      : { port: undefined, gateway: undefined };
   }
 
   async #lookAtDiscovery(): Promise<void> {
@@ -249,13 +249,13 @@ export class RouterDaemon {
   async #publish(pass: Pass, problems: readonly Problem[]): Promise<void> {
     const { device, gatewayIp, subnets } = pass;
     const { tunnel } = this.#around!;
-    const ready = device?.vxlan && gatewayIp !== undefined && (!tunnel || pass.tunnel);
+    const ready = device && gatewayIp !== undefined && (!tunnel || pass.tunnel);
     const plane: Plane = {
       version: 1,
       ...(this.#input && { stack_id: this.#input.self.stack_id }),
       subnets: ready ? [...subnets] : [],
-      ...(ready && { gateway_ip: gatewayIp, vtep_mac: device.mac, vxlan_port: device.vxlan!.port, mtu: device.mtu }),
-      ...(ready && pass.tunnel && { wg_public_key: pass.tunnel.publicKey, wg_port: pass.tunnel.port }),
+      ...(ready && { gateway_ip: gatewayIp, vtep_mac: device.mac, vxlan_port: device.port, mtu: device.mtu }),
+      ...(ready && pass.tunnel?.announced),
       underlay: this.#around!.underlay,
       ...(tunnel &&
         this.#config.encryption !== 'off' && { encryption: { mode: this.#config.encryption, engine: tunnel.engine } }),
@@ -264,7 +264,7 @@ export class RouterDaemon {
     // Before discovery has spoken there is nothing to announce, and the old file holds the port to come back to.
     if ((!ready && !this.#input) || (await this.#file.says(plane))) return;
     await this.#file.write(plane);
-    if (ready) this.#remembered = { port: device.vxlan!.port, gateway: gatewayIp, key: pass.tunnel?.publicKey };
+    if (ready) this.#remembered = { port: device.port, gateway: gatewayIp };
   }
 
   /** Names are a comfort: what keeps them from working is said, and keeps nothing else from working. */

@@ -123,6 +123,9 @@ function sameClaim(a: Claim | undefined, b: Claim): boolean {
     a.vxlan_port === b.vxlan_port &&
     a.wg_public_key === b.wg_public_key &&
     a.wg_port === b.wg_port &&
+    a.wg_slot === b.wg_slot &&
+    a.wg_other_public_key === b.wg_other_public_key &&
+    a.wg_other_port === b.wg_other_port &&
     a.subnets.length === b.subnets.length &&
     a.subnets.every((subnet, index) => subnet === b.subnets[index])
   );

@@ -1,18 +1,19 @@
 /** One pass: observe, decide, apply. One that changed something is followed by another, which finds nothing left to do (daemon.ts). */
 import type { RouterConfig } from '../config/router-config.ts';
 import type { DesiredDevice, Underlay } from '../desired/device.ts';
-import { VXLAN_OVERHEAD } from '../desired/device.ts';
+import { VXLAN_OVERHEAD, VXLAN_PORT } from '../desired/device.ts';
 import { desiredOverlay } from '../desired/overlay.ts';
 import { desiredTables } from '../desired/ruleset.ts';
 import { type StackFacts, type StackInterface, stackFacts } from '../desired/stack-facts.ts';
-import { insideTunnel, WIREGUARD_OVERHEAD } from '../desired/tunnel.ts';
+import { WIREGUARD_OVERHEAD } from '../desired/tunnel.ts';
 import { applyPlan } from '../kernel/apply.ts';
 import { observe } from '../kernel/observe.ts';
-import type { Link, Observed } from '../kernel/observed.ts';
+import type { Observed } from '../kernel/observed.ts';
 import { ROUTE_PROTOCOL, SEAL_PROTOCOL, VXLAN_DEVICE, WG_DEVICES } from '../kernel/owned.ts';
 import { formatPrefix } from '../net/ipv4.ts';
 import { vtepMac } from '../net/mac.ts';
-import { type Desired, makePlan, type Plan, planSize } from '../plan/plan.ts';
+import { type Desired, makePlan, planSize } from '../plan/plan.ts';
+import { runOk } from '../process/run.ts';
 import type { SelfEntry } from '../state/discovery-file.ts';
 import type { Problem } from '../state/router-file.ts';
 import { type Accepted, acceptPeers, type DiscoveryInput } from './discovery-input.ts';
@@ -23,7 +24,7 @@ import { ensureDevice } from './vxlan-device.ts';
 
 /** What does not change while the process runs. */
 export interface Surroundings {
-  readonly underlay: Exclude<Underlay, 'wireguard'>;
+  readonly underlay: Underlay;
   /** The kernel can forward from an ingress hook. */
   readonly fast: boolean;
   readonly masquerade: boolean;
@@ -35,13 +36,21 @@ export interface Surroundings {
 export interface Remembered {
   readonly port: number | undefined;
   readonly gateway: string | undefined;
-  /** Public key of WireGuard. */
-  readonly key?: string | undefined;
+}
+
+/** What the others are told of the way into this stack. */
+export interface Entrance {
+  readonly mac: string;
+  readonly mtu: number;
+  /** UDP port of VXLAN. Inside WireGuard nothing listens there; every record has one. */
+  readonly port: number;
+  /** Its socket is in this container, behind a published port. */
+  readonly published: boolean;
 }
 
 export interface Pass {
-  /** vxlan0 as it now is; undefined until discovery has told whose it is. */
-  readonly device: Link | undefined;
+  /** vxlan0 as it now is, or WireGuard in its place; undefined until discovery has told whose it is. */
+  readonly device: Entrance | undefined;
   readonly gatewayIp: string | undefined;
   readonly tunnel?: TunnelState | undefined;
   readonly subnets: readonly string[];
@@ -70,31 +79,34 @@ export function desiredDevice(
   underlay: Underlay,
   stackMtu: number,
 ): DesiredDevice {
-  const encrypted = config.encryption === 'off' ? 0 : WIREGUARD_OVERHEAD;
-  const underlayMtu = (underlay === 'host' ? (self.underlay_mtu ?? 1500) : stackMtu) - encrypted;
+  const overhead = config.encryption === 'off' ? VXLAN_OVERHEAD : WIREGUARD_OVERHEAD;
+  const underlayMtu = underlay === 'host' ? (self.underlay_mtu ?? 1500) : stackMtu;
   return {
     vni: self.vni,
     mac: vtepMac(self.stack_id),
-    mtu: config.vxlanMtu === 'auto' ? underlayMtu - VXLAN_OVERHEAD : config.vxlanMtu,
-    underlay: encrypted ? 'wireguard' : underlay,
-    local: !encrypted && underlay === 'host' ? self.host_ip : undefined,
+    mtu: config.vxlanMtu === 'auto' ? underlayMtu - overhead : config.vxlanMtu,
+    underlay,
+    local: underlay === 'host' ? self.host_ip : undefined,
   };
 }
 
-function desiredState(
-  observed: Observed,
-  served: readonly StackInterface[],
-  input: DiscoveryInput | undefined,
-  config: RouterConfig,
-  around: Surroundings,
-) {
-  const device = observed.links.find(({ name, vxlan }) => name === VXLAN_DEVICE && vxlan);
+/** What leads into the overlay, as far as the tables are concerned. */
+function entrance({ observed, want }: Ground, { vxlanPort }: RouterConfig, wireguard: boolean): Entrance | undefined {
+  const port = vxlanPort === 'auto' ? VXLAN_PORT : vxlanPort;
+  if (wireguard) return want && { mac: want.mac, mtu: want.mtu, port, published: want.underlay === 'published' };
+  const link = observed.links.find(({ name, vxlan }) => name === VXLAN_DEVICE && vxlan);
+  return link && { mac: link.mac, mtu: link.mtu, port: link.vxlan!.port, published: !link.vxlan!.foreignUnderlay };
+}
+
+function desiredState(ground: Ground, input: DiscoveryInput | undefined, config: RouterConfig, around: Surroundings) {
+  const { observed, served } = ground;
+  const device = entrance(ground, config, around.tunnel !== undefined);
+  const wireguard = around.tunnel && WG_DEVICES.filter((wg) => observed.links.some(({ name }) => name === wg));
   const subnets = served.map(({ prefix }) => formatPrefix(prefix));
   const accepted = input && acceptPeers(input, subnets, config.allowedSubnets);
-  const peers = accepted?.peers ?? [];
-  const overlay = desiredOverlay(around.tunnel ? insideTunnel(peers) : peers);
+  const overlay = desiredOverlay(accepted?.peers ?? [], wireguard ? 'wireguard' : 'vxlan');
   const ownAddresses = observed.addresses
-    .filter(({ device: name }) => name !== VXLAN_DEVICE && name !== 'lo' && !WG_DEVICES.some((wg) => wg === name))
+    .filter(({ device: name }) => name !== VXLAN_DEVICE && name !== 'lo')
     .map(({ address }) => address);
   const tables = desiredTables({
     stack: served,
@@ -104,10 +116,10 @@ function desiredState(
     fast: around.fast,
     masquerade: around.masquerade && config.gateway !== 'off',
     vni: input?.self.vni,
-    sealedPort: around.tunnel ? device?.vxlan?.port : undefined,
+    wireguard,
   });
-  const ownMtu = around.fast ? device?.mtu : undefined;
-  const desired: Desired = { overlay, tables, device: device !== undefined, ownMtu };
+  const vxlan = !wireguard && device !== undefined;
+  const desired: Desired = { overlay, tables, device: vxlan, ownMtu: vxlan && around.fast ? device.mtu : undefined };
   return { desired, device, subnets, accepted };
 }
 
@@ -126,10 +138,8 @@ function foreignRoutes(observed: Observed, subnets: { has(subnet: string): boole
 }
 
 /** A failing line is a problem of its own. */
-async function applied(plan: Plan): Promise<Problem[]> {
-  const failures = await applyPlan(plan);
-  return failures.slice(0, 5).map((message) => ({ code: 'kernel-refused', message }));
-}
+const refusedLines = (failures: readonly string[]): Problem[] =>
+  failures.slice(0, 5).map((message) => ({ code: 'kernel-refused', message }));
 
 export function refusals(accepted: Accepted | undefined): Problem[] {
   return (accepted?.refused ?? []).slice(0, 10).map((message) => ({ code: 'peer-refused', message }));
@@ -140,7 +150,34 @@ interface Ground {
   readonly observed: Observed;
   readonly facts: StackFacts;
   readonly served: readonly StackInterface[];
+  readonly want: DesiredDevice | undefined;
   readonly tunnel: TunnelState | undefined;
+}
+
+/** vxlan0, or WireGuard's devices in its place. What was done is noted. */
+async function ensureCarrier(
+  want: DesiredDevice,
+  { self }: DiscoveryInput,
+  config: RouterConfig,
+  { tunnel }: Surroundings,
+  remembered: Remembered,
+  observed: Observed,
+  notes: string[],
+): Promise<TunnelState | undefined> {
+  const existing = observed.links.find(({ name }) => name === VXLAN_DEVICE);
+  if (!tunnel) {
+    const ports = { configured: config.vxlanPort, remembered: remembered.port, discoveryPort: config.discoveryPort };
+    const { note } = await ensureDevice(want, existing, ports, config.handle);
+    if (note) notes.push(note);
+    return undefined;
+  }
+  if (existing) {
+    await runOk(['ip', 'link', 'delete', 'dev', VXLAN_DEVICE]);
+    notes.push(`removed ${VXLAN_DEVICE}: everything goes through WireGuard`);
+  }
+  const ensured = await tunnel.ensure(want.mtu, observed, self.stack_id);
+  notes.push(...ensured.notes);
+  return ensured.state;
 }
 
 async function takeGateway(
@@ -169,7 +206,7 @@ async function sealed(
   return sealSubnets(config, input.known ?? input.peers, facts.interfaces, observed);
 }
 
-async function ground(
+async function prepare(
   config: RouterConfig,
   around: Surroundings,
   remembered: Remembered,
@@ -186,22 +223,18 @@ async function ground(
   };
   await look(await sealed(config, facts, observed, input));
   if (config.encryption !== 'required' || input) await look(await takeGateway(facts, observed, problems, notes));
+  const before = notes.length;
   const served = problems.some(({ code }) => code === 'gateway-taken') ? [] : servedInterfaces(facts, config);
-  if (!input || served.length === 0) return { observed, facts, served, tunnel: undefined };
+  if (!input || served.length === 0) return { observed, facts, served, want: undefined, tunnel: undefined };
   const want = desiredDevice(input.self, config, around.underlay, Math.min(...served.map(({ mtu }) => mtu)));
-  const tunnel = await around.tunnel?.ensure(want.mtu + VXLAN_OVERHEAD, observed);
-  notes.push(...(tunnel?.notes ?? []));
-  const ports = { configured: config.vxlanPort, remembered: remembered.port, discoveryPort: config.discoveryPort };
-  const existing = observed.links.find(({ name }) => name === VXLAN_DEVICE);
-  const { changed, note } = await ensureDevice(want, existing, ports, config.handle);
-  if (note) notes.push(note);
-  await look(changed || (tunnel?.notes.length ?? 0) > 0);
-  if (want.underlay === 'published') {
+  const tunnel = await ensureCarrier(want, input, config, around, remembered, observed, notes);
+  await look(notes.length > before);
+  if (!around.tunnel && want.underlay === 'published') {
     const device = observed.links.find(({ name }) => name === VXLAN_DEVICE)?.vxlan;
     const set = await ensureOffload(device?.udp_csum === false && !proxied(input));
     if (set) notes.push(set);
   }
-  return { observed, facts, served, tunnel: tunnel?.state };
+  return { observed, facts, served, want, tunnel };
 }
 
 /** @throws Error when the kernel cannot be observed, or refuses the gateway or a device. */
@@ -213,16 +246,16 @@ export async function reconcile(
 ): Promise<Pass> {
   const notes: string[] = [];
   const problems: Problem[] = [];
-  const { observed, facts, served, tunnel } = await ground(config, around, remembered, input, problems, notes);
-  const { desired, device, subnets, accepted } = desiredState(observed, served, input, config, around);
-  // Add before delete: WireGuard knows a peer before the overlay leads there, and forgets it after the overlay has.
-  const forget = tunnel && (await around.tunnel?.program(accepted?.peers ?? [], observed));
+  const there = await prepare(config, around, remembered, input, problems, notes);
+  const { observed, facts, served, tunnel } = there;
+  const { desired, device, subnets, accepted } = desiredState(there, input, config, around);
   const plan = makePlan(desired, observed);
   const { tables, lengths } = desired.overlay;
   problems.push(...refusals(accepted), ...foreignRoutes(observed, tables.routes));
-  const refused = await applied(plan);
+  const refused = refusedLines(await applyPlan(plan));
+  // The checks of what comes in stand before there is anybody from whom it could come.
+  if (tunnel) refused.push(...refusedLines(await around.tunnel!.program(accepted?.peers ?? [], observed)));
   problems.push(...refused);
-  await forget?.();
   const gatewayIp = facts.gateway?.address ?? served[0]?.address;
   const routed = tables.routes.size;
   const changed = planSize(plan);

@@ -34,7 +34,7 @@ export async function sealSubnets(
   { routes }: Observed,
 ): Promise<boolean> {
   const sealed = routes.filter(({ protocol }) => protocol === String(SEAL_PROTOCOL)).length;
-  const lines = sealPlan(sealable(peers, config.allowedSubnets, own), routes, SEAL_PROTOCOL);
+  const lines = sealPlan(sealable(peers, config.allowedSubnets, own), routes).add;
   const room = lines.slice(0, Math.max(0, MAX_SEALED - sealed));
   // One that exists already, in a form that was not recognized, is no failure.
   if (room.length > 0) await run(['ip', '-force', '-batch', '-'], `${room.join('\n')}\n`);

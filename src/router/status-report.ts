@@ -1,7 +1,7 @@
 /** Probes the other routers and writes down, every now and then, what that says and what came from them: status.json. */
 import { join } from 'node:path';
 import type { RouterConfig } from '../config/router-config.ts';
-import { type Received, received } from '../kernel/received.ts';
+import { type Received, received, receivedFrom } from '../kernel/received.ts';
 import { Prober } from '../probe/prober.ts';
 import { type Reach, summary } from '../probe/reach.ts';
 import { type Clock, isoTime } from '../process/clock.ts';
@@ -15,7 +15,7 @@ const WRITE_MS_PER_PEER = 10;
 /** A first file soon after a peer has come: its first probe is answered by then. */
 const FIRST_MS = 1000;
 
-type Routed = Pick<PeerEntry, 'stack_id' | 'vtep_mac'>;
+type Routed = Pick<PeerEntry, 'stack_id' | 'subnets'>;
 
 const round = (value: number, digits: number) => Number(value.toFixed(digits));
 
@@ -95,7 +95,7 @@ export class StatusReport {
       const came = this.#peers.length > 0 ? await received() : new Map<string, Received>();
       const reaches = this.#prober.reaches();
       const peers = this.#peers.map((peer) =>
-        peerStatus(peer, reaches.get(peer.stack_id), came.get(peer.vtep_mac ?? '')),
+        peerStatus(peer, reaches.get(peer.stack_id), receivedFrom(came, peer.subnets)),
       );
       const file: StatusFile = { version: 1, last_update: isoTime(this.#clock.wall()), peers };
       this.#measured = peers;

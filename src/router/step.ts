@@ -61,7 +61,7 @@ export async function step(
 ): Promise<Pass | undefined> {
   if (selfPart(input) !== self) return undefined;
   // Only on the published underlay does it matter who is on this host.
-  if (!pass.device?.vxlan?.foreignUnderlay && proxied(input) !== proxied(before)) return undefined;
+  if (pass.device?.published && proxied(input) !== proxied(before)) return undefined;
   const accepted = acceptChanges(before, input) ?? acceptPeers(input, pass.subnets, config.allowedSubnets);
   const { plan, lengths } = changePlan(before.peers, accepted.peers);
   const changed = planSize(plan);

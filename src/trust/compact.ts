@@ -13,6 +13,7 @@ import type { Parsed } from '../record/record.ts';
 const NAMES = [
   ...['id', 'ip', 'vni', 'port', 'net', 'net2', 'gw', 'mac', 'inst', 'since', 'boot', 'seq'],
   ...['every', 'lease', 'until', 'n', 'wg', 'wgport', 'k.wireguard'],
+  ...['wgslot', 'wg0', 'wg0port', 'wg1', 'wg1port'],
 ];
 const MAX_ENTRIES = 64;
 const MAX_VALUE_BYTES = 0x1fff;
@@ -55,6 +56,42 @@ function packPrefixes(text: string): Buffer | undefined {
   return packed.includes(undefined) ? undefined : Buffer.concat(packed.filter((bytes) => bytes !== undefined));
 }
 
+const PREFIX = /^(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})\/(\d{1,2})$/;
+
+/** Subnets that resemble each other: how many bytes are those of the one before (2 bits), length (6 bits), and the bytes after them that the length covers. */
+function packSimilar(text: string): Buffer | undefined {
+  let before: Buffer = Buffer.alloc(4);
+  const parts: Buffer[] = [];
+  for (const prefix of text.split(',')) {
+    const [, base = '', length = ''] = PREFIX.exec(prefix) ?? [];
+    const bytes = address(base);
+    if (!bytes || Number(length) > 32) return undefined;
+    let same = 0;
+    while (same < 3 && bytes[same] === before[same]) same += 1;
+    parts.push(
+      Buffer.from([(same << 6) | Number(length)]),
+      bytes.subarray(same, Math.max(same, Math.ceil(Number(length) / 8))),
+    );
+    before = bytes;
+  }
+  return Buffer.concat(parts);
+}
+
+function unpackSimilar(bytes: Buffer): string {
+  const before = Buffer.alloc(4);
+  const prefixes: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const head = bytes[at]!;
+    const [same, length] = [head >>> 6, head & 63];
+    const covered = Math.max(same, Math.min(4, Math.ceil(length / 8)));
+    before.fill(0, same);
+    bytes.copy(before, same, at + 1, at + 1 + covered - same);
+    at += 1 + covered - same;
+    prefixes.push(`${formatIpv4(before.readUInt32BE())}/${length}`);
+  }
+  return prefixes.join(',');
+}
+
 const encoded = (encoding: 'hex' | 'base64'): Form => ({
   pack: (text) => (text.length < 8 ? undefined : Buffer.from(text, encoding)),
   unpack: (bytes) => bytes.toString(encoding),
@@ -75,6 +112,7 @@ const FORMS: readonly Form[] = [
   numberIn(36),
   encoded('hex'),
   encoded('base64'),
+  { pack: packSimilar, unpack: unpackSimilar },
 ];
 
 function packValue(text: string): Buffer {

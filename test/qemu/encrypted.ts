@@ -35,7 +35,7 @@ try {
   const router = routerNamespace(topology, stack!);
   const kind = await runOk(['ip', '-n', router, '-d', 'link', 'show', 'wg0']);
   const sockets = await runOk(['ip', 'netns', 'exec', host, 'cat', '/proc/net/udp']);
-  // 51820 is CA6C, 4789 is 12B5: WireGuard's socket is in the host, VXLAN's is not.
+  // 51820 is CA6C, 4789 is 12B5: WireGuard's socket is in the host, and there is no VXLAN.
   say('result', {
     paths,
     kernel: /\bwireguard\b/.test(kind),

@@ -38,6 +38,11 @@ export const anyRecord: fc.Arbitrary<StackRecord> = stackId.chain((stack_id) =>
         .uint8Array({ minLength: 32, maxLength: 32 })
         .map((bytes) => Buffer.from(bytes).toString('base64')),
       wg_port: fc.integer({ min: 1, max: 65535 }),
+      wg_slot: fc.constant(1 as const),
+      wg_other_public_key: fc
+        .uint8Array({ minLength: 32, maxLength: 32 })
+        .map((bytes) => Buffer.from(bytes).toString('base64')),
+      wg_other_port: fc.integer({ min: 1, max: 65535 }),
       instance: hex(16),
       since: epoch,
       boot: epoch,

@@ -30,6 +30,9 @@ test('every other difference is one', () => {
     { vxlan_port: 4791 },
     { wg_public_key: 'A'.repeat(43) },
     { wg_port: 51820 },
+    { wg_slot: 1 },
+    { wg_other_public_key: 'A'.repeat(43) },
+    { wg_other_port: 51821 },
     { subnets: [] },
     { subnets: ['10.100.9.0/24'] },
   ];

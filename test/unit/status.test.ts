@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseReceived } from '../../src/kernel/received.ts';
+import { parseReceived, receivedFrom } from '../../src/kernel/received.ts';
 import { decodeProbe, encodeProbe, PROBE_BYTES } from '../../src/probe/message.ts';
 import { probeInterval, summary, UNPROBED, withResult } from '../../src/probe/reach.ts';
 import type { PeerEntry, SelfEntry } from '../../src/state/discovery-file.ts';
@@ -79,6 +79,7 @@ test('counters are summed up over the subnets of a peer', () => {
   const element = (mac: string, base: string, bytes: number) => ({
     elem: { val: { concat: [mac, base] }, counter: { packets: 1, bytes } },
   });
+  const inside = { elem: { val: '10.8.0.0', counter: { packets: 1, bytes: 3 } } };
   const json = JSON.stringify({
     nftables: [
       {
@@ -87,14 +88,16 @@ test('counters are summed up over the subnets of a peer', () => {
           elem: [element('02:00:00:00:00:02', '10.1.0.0', 10), element('02:00:00:00:00:02', '10.2.0.0', 5)],
         },
       },
-      { set: { name: 'sources_16', elem: [element('02:00:00:00:00:03', '10.9.0.0', 7), 'noise'] } },
+      { set: { name: 'sources_16', elem: [element('02:00:00:00:00:03', '10.9.0.0', 7), inside, 'noise'] } },
       { map: { name: 'nexthops_24', elem: [['10.1.0.0', '10.1.0.2']] } },
     ],
   });
-  const sums = parseReceived(json);
-  assert.deepEqual(sums.get('02:00:00:00:00:02'), { packets: 2, bytes: 15 });
-  assert.deepEqual(sums.get('02:00:00:00:00:03'), { packets: 1, bytes: 7 });
-  assert.equal(sums.size, 2);
+  const counts = parseReceived(json);
+  assert.deepEqual(receivedFrom(counts, ['10.1.0.0/24', '10.2.0.0/24']), { packets: 2, bytes: 15 });
+  assert.deepEqual(receivedFrom(counts, ['10.9.0.0/16']), { packets: 1, bytes: 7 });
+  // Inside WireGuard no MAC stands before the subnet.
+  assert.deepEqual(receivedFrom(counts, ['10.8.0.0/16']), { packets: 1, bytes: 3 });
+  assert.equal(receivedFrom(counts, ['10.1.0.0/16']), undefined);
 });
 
 test('a peer that announces itself and does not answer is unreachable; the others are what they are', () => {

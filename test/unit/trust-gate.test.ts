@@ -77,13 +77,17 @@ test('every message passes between two of a group, and every record in every for
   assert.equal(recordText('etcd', B, b), recordText('etcd', B, b), 'one record is closed once');
 });
 
-test('a stack with a long id, 16 subnets and a WireGuard key fits the 512 bytes of gossip', () => {
+test('a stack with a long id, 16 subnets and its WireGuard keys fits the 512 bytes of gossip', () => {
   const subnets = Array.from({ length: 16 }, (_, i) => `172.${16 + i}.100.0/24`);
   const large = record(1, {
     stack_id: 'an-application-with-a-long-name',
     subnets,
     gateway_ip: '172.16.100.2',
-    public_keys: { wireguard: Buffer.alloc(32, 7).toString('base64') },
+    wg_public_key: Buffer.alloc(32, 7).toString('base64'),
+    wg_port: 51_821,
+    wg_slot: 1,
+    wg_other_public_key: Buffer.alloc(32, 9).toString('base64'),
+    wg_other_port: 51_820,
   });
   const tags = recordTags(large, gate(large.stack_id));
   assert.ok(tags.ok, JSON.stringify(tags));

@@ -174,7 +174,7 @@ function parseClear(stackId: string, flat: Flat, { srv, address }: Omit<Parts, '
   if (!lease.ok) return lease;
   const { id: _id, ip: _ip, port: _port, ...said } = flat;
   const implied: Flat = lease.value ? {} : { inst: impliedInstance(stackId), since: '0', boot: '0', seq: '0' };
-  const port: Flat = srv.port === 0 ? {} : { port: String(srv.port) };
+  const port: Flat = { port: srv.port === 0 ? '' : String(srv.port) };
   const record = fromFlat({ ...implied, ...said, ...port, id: stackId, ip: address });
   if (!record.ok) return record;
   return { ok: true, value: { record: record.value, lease: lease.value, instanceKnown: said.inst !== undefined } };
