@@ -18,9 +18,13 @@ Ends with status 1 when something is wrong.
 
 function text(diagnoses: readonly Diagnosis[]): string {
   const width = Math.max(...diagnoses.map(({ name }) => name.length));
-  const lines = diagnoses.flatMap(({ name, good, findings }) =>
+  const lines = diagnoses.flatMap(({ name, good, findings, skipped }) =>
     findings.length === 0
-      ? [`✓ ${name.padEnd(width)}  ${good}`]
+      ? [
+          skipped === undefined
+            ? `✓ ${name.padEnd(width)}  ${good}`
+            : `· ${name.padEnd(width)}  not looked at: ${skipped}`,
+        ]
       : findings.flatMap(({ level, text, remedy }) => [
           `${level === 'fault' ? '✗' : '!'} ${name.padEnd(width)}  ${text}`,
           `  ${''.padEnd(width)}  → ${remedy}`,

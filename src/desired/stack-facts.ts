@@ -67,9 +67,10 @@ function notSteered(network: StackInterface): Problem {
   return {
     code: 'not-gateway',
     message:
-      `the containers of this stack do not use the router as their gateway: under the network's ipam.config in the compose file add ` +
-      `"aux_addresses: {DefaultGatewayIPv4: ${suggestion}}" beside "gateway: ${formatIpv4(firstHost(network.prefix))}" and recreate the network ` +
-      `(docker compose down, then up), or set GATEWAY=off and route by hand`,
+      `the containers of this stack do not use the router as their gateway; docker compose down && docker compose up -d, since a network ` +
+      `cannot be changed in place. Where the compose file does not say it yet (docker-router init writes it), before that: under the network's ` +
+      `ipam.config add "aux_addresses: {DefaultGatewayIPv4: ${suggestion}}" beside "gateway: ${formatIpv4(firstHost(network.prefix))}". ` +
+      `Or set GATEWAY=off and route by hand`,
   };
 }
 

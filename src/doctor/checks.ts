@@ -39,6 +39,8 @@ export interface Check {
   readonly name: string;
   /** What is well when nothing is found. */
   readonly good: string;
+  /** The file by which it judges: without that it would find nothing wrong. */
+  readonly by?: 'router.json' | 'discovery.json';
   readonly find: (facts: Facts) => readonly Finding[];
 }
 
@@ -119,12 +121,14 @@ const CHECKS_OF_THIS_CONTAINER: readonly Check[] = [
   },
   {
     name: 'gateway',
+    by: 'router.json',
     good: 'the services send through the router',
     find: (facts) =>
       problemsOf(facts, 'not-gateway', 'gateway-taken', 'no-network').map(({ message }) => split(message)),
   },
   {
     name: 'kernel',
+    by: 'router.json',
     good: 'the kernel holds what it should',
     find: (facts) =>
       problemsOf(facts, 'kernel-refused', 'not-settled', 'foreign-route').map(({ message }) => split(message)),
@@ -134,16 +138,19 @@ const CHECKS_OF_THIS_CONTAINER: readonly Check[] = [
 const CHECKS_OF_THE_OTHERS: readonly Check[] = [
   {
     name: 'stack ids',
+    by: 'discovery.json',
     good: 'no two stacks with one id',
     find: (facts) => rejected(facts, /stack id \S+ is already used|another stack with the id/),
   },
   {
     name: 'subnets',
+    by: 'discovery.json',
     good: 'no subnets that overlap',
     find: (facts) => rejected(facts, /overlap|subnet \S+ is already used/),
   },
   {
     name: 'keys',
+    by: 'discovery.json',
     good: 'all announcements open with our keys',
     find: (facts) => {
       const kinds = Object.entries(facts.dropped).filter(
@@ -162,6 +169,7 @@ const CHECKS_OF_THE_OTHERS: readonly Check[] = [
   },
   {
     name: 'clocks',
+    by: 'discovery.json',
     good: 'the clocks agree',
     find: (facts) => [
       ...rejected(facts, /clock/),
@@ -175,9 +183,10 @@ const CHECKS_OF_THE_OTHERS: readonly Check[] = [
         ),
     ],
   },
-  { name: 'way', good: 'the other routers answer through the tunnel', find: blocked },
+  { name: 'way', by: 'discovery.json', good: 'the other routers answer through the tunnel', find: blocked },
   {
     name: 'MTU',
+    by: 'discovery.json',
     good: 'large packets pass',
     find: ({ large, router }) =>
       [...large]
@@ -191,6 +200,7 @@ const CHECKS_OF_THE_OTHERS: readonly Check[] = [
   },
   {
     name: 'checksums',
+    by: 'discovery.json',
     good: 'checksums are filled in where a proxy may pass packets on',
     find: ({ router, checksumOffload, peers }) =>
       router?.underlay === 'published' && checksumOffload && proxied({ peers })
@@ -204,6 +214,7 @@ const CHECKS_OF_THE_OTHERS: readonly Check[] = [
   },
   {
     name: 'bridge filter',
+    by: 'discovery.json',
     good: 'the host does not filter bridged traffic',
     find: ({ self }) =>
       self?.bridges_filter
@@ -224,8 +235,14 @@ export interface Diagnosis {
   readonly name: string;
   readonly good: string;
   readonly findings: readonly Finding[];
+  /** Why it was not looked at. */
+  readonly skipped?: string;
 }
 
 export function diagnose(facts: Facts): Diagnosis[] {
-  return CHECKS.map(({ name, good, find }) => ({ name, good, findings: find(facts) }));
+  const there = { 'router.json': facts.router !== undefined, 'discovery.json': facts.self !== undefined };
+  return CHECKS.map(({ name, good, by, find }) => {
+    const skipped = by !== undefined && !there[by] ? `there is no ${by} that can be read` : undefined;
+    return { name, good, findings: find(facts), ...(skipped !== undefined && { skipped }) };
+  });
 }

@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { eventually, inHost, ok, useLab } from '../support/lab.ts';
-import { compose, down, execIn, type Stack, type StackSpec, tryCompose, up, writeStack } from '../support/stacks.ts';
+import {
+  compose,
+  down,
+  execIn,
+  inContainer,
+  type Stack,
+  type StackSpec,
+  tryCompose,
+  up,
+  writeStack,
+} from '../support/stacks.ts';
 
 const TIMES = { ANNOUNCE_INTERVAL: '1s', PEER_TIMEOUT: '5s' };
 const PROBES = 'environment: { PROBE_INTERVAL: 1s }\n';
@@ -51,6 +61,12 @@ test('on a healthy lab the doctor finds nothing', async () => {
   assert.match(text, /✓ way .*\n[\s\S]*\nnothing is wrong\s*$/);
 });
 
+test('status --watch shows the stacks again and again, until it is ended', async () => {
+  const { code, stdout } = await inContainer(a, 'router', 'timeout', '10', 'docker-router', 'status', '--watch');
+  assert.equal(code, 124, 'ended by timeout');
+  assert.ok(stdout.match(/^. doc-b +ok /gm)!.length >= 2, stdout);
+});
+
 test('1. no capability', async () => {
   const { code, stdout } = await inHost(
     1,
@@ -64,6 +80,8 @@ test('1. no capability', async () => {
   );
   assert.equal(code, 1);
   assert.match(stdout, /✗ capability .*NET_ADMIN is missing\n.*cap_add: \[NET_ADMIN\]/);
+  assert.match(stdout, /· gateway +not looked at: there is no router\.json/);
+  assert.match(stdout, /· way +not looked at: there is no discovery\.json/);
 });
 
 test('2. no handle', async (t) => {

@@ -203,3 +203,14 @@ test('name servers of the host: without its own loopback, and where only that is
   assert.deepEqual(await nameServers([stub, real]), ['10.1.2.3', '10.1.2.4']);
   assert.deepEqual(await nameServers([stub, join(folder, 'none')]), []);
 });
+
+test("a project's name as Compose makes it, also where name: says it", async (t) => {
+  const folder = workspace(t);
+  const path = join(folder, 'compose.yaml');
+  const nameOf = async (head: string) => {
+    writeFileSync(path, `${head}services: { web: { image: x } }\n`);
+    return (await loadProject([path], {}, 'My Folder')).project.name;
+  };
+  assert.equal(await nameOf('name: Strange-shop\n'), 'strange-shop');
+  assert.equal(await nameOf(''), 'myfolder');
+});

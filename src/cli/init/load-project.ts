@@ -83,7 +83,7 @@ class Loader {
   }
 }
 
-/** As Compose makes a project's name of a folder's. */
+/** As Compose makes a project's name of a folder's, and of what `name:` says. */
 export function normalName(text: string): string {
   return text
     .toLowerCase()
@@ -105,7 +105,7 @@ export async function loadProject(
   const loader = new Loader(folder, values);
   const part = await loader.load(files, folder);
   if (part.services.size === 0) throw new InitProblem(`${basename(files[0]!)} has no services`);
-  const chosen = name || values.COMPOSE_PROJECT_NAME || part.name || normalName(folderName);
+  const chosen = name || values.COMPOSE_PROJECT_NAME || normalName(part.name ?? '') || normalName(folderName);
   if (!chosen) throw new InitProblem(`the folder ${folderName} gives the project no name: set it with --project-name`);
   return { project: { ...part, name: chosen }, notes: [...loader.notes] };
 }
