@@ -99,7 +99,7 @@ export async function inject(world: World, random: Random, fault: Fault, number 
   const full = backlogDrops() - dropsBefore + seen.stats.reduce((sum, { overflow }) => sum + overflow, 0);
   if (wrong.length > 0) violation ??= `traffic went to a wrong stack: ${wrong.slice(0, 3).join('; ')}`;
   // A lost probe is at least one lost packet: as many as this machine's queues have dropped say nothing of the product.
-  if (fault.lossless && lost > full)
+  if (fault.lossless && !(lost <= full))
     violation ??= `${lost} of ${sent} probes lost where none may be; ${full} packets by full queues of this machine`;
   if (fault.mostGapMs !== undefined && gapMs > fault.mostGapMs)
     violation ??= `${gapMs} ms without an answer, promised are ${fault.mostGapMs}`;

@@ -70,9 +70,12 @@ volumes: { docker-router: { ${name === SMALL ? small : ''} } }
 `;
 }
 
-/** A line of shell that makes what the stacks of a host need, when it has booted. */
+/** A line of shell that makes what the stacks of a host need, when it has booted, and takes back what an interrupted campaign left. */
 export function prepareHost(host: number): string {
+  const address = `10.77.0.${host}/24`;
+  const own = `ip -4 address show dev eth0 | grep -q 'inet ${address} ' || { ip -4 address flush dev eth0; ip address add ${address} dev eth0; ip route replace default via 10.77.0.254; }`;
+  const rules = 'for t in chaos servers; do nft delete table netdev $t 2>/dev/null; done';
   const small = `mkdir -p ${SMALL_FOLDER}; mountpoint -q ${SMALL_FOLDER} || mount -t tmpfs -o size=512k,mode=775,uid=10001,gid=0 tmpfs ${SMALL_FOLDER}`;
   const isSmall = STACKS.some(([name, where]) => name === SMALL && where === host);
-  return `mkdir -p /root/clock /root/dns; echo 0 >/root/clock/offset${isSmall ? `; ${small}` : ''}`;
+  return `${own}; ${rules}; mkdir -p /root/clock /root/dns; echo 0 >/root/clock/offset${isSmall ? `; ${small}` : ''}`;
 }

@@ -11,6 +11,8 @@ const [name, probeMs] = [process.argv[2], Number(process.argv[3] ?? 1)];
 const PORT = 7090;
 /** A probe unanswered for this long is lost. */
 const LOST_MS = 2000;
+/** After this an answer is late. */
+const ANSWERED_MS = 500;
 const TCP_EVERY_MS = 100;
 const TCP_SILENT_MS = 3000;
 const BLOCK = 4096;
@@ -91,6 +93,21 @@ function settle(target, now) {
     }
     target.oldest += 1;
   }
+}
+
+/** The longest gap, with what is too young to be lost but has had time for an answer. */
+function longestGap(target, now) {
+  let [longest, run] = [target.gapMs, target.run];
+  for (let seq = target.oldest; seq <= target.seq; seq += 1) {
+    const at = seq % RING;
+    if (target.isAnswered[at]) run = 0;
+    else if (now - target.sentAt[at] < ANSWERED_MS) break;
+    else {
+      run ||= target.sentAt[at];
+      longest = Math.max(longest, target.sentAt[at] - run + probeMs);
+    }
+  }
+  return Math.round(longest);
 }
 
 function probe(target, now) {
@@ -195,19 +212,17 @@ let overflowsAtMark = overflows();
 function stats() {
   const now = performance.now();
   for (const target of targets.values()) settle(target, now);
-  const pairs = [...targets.values()].map(
-    ({ name: to, sent, answered, lost, gapMs, answeredAt, tcpAt, tcpBlocks, tcpResets }) => ({
-      to,
-      sent,
-      answered,
-      lost,
-      gapMs: Math.round(gapMs),
-      silentMs: Math.round(now - answeredAt),
-      tcpSilentMs: Math.round(now - tcpAt),
-      tcpBlocks,
-      tcpResets,
-    }),
-  );
+  const pairs = [...targets.values()].map((target) => ({
+    to: target.name,
+    sent: target.sent,
+    answered: target.answered,
+    lost: target.lost,
+    gapMs: longestGap(target, now),
+    silentMs: Math.round(now - target.answeredAt),
+    tcpSilentMs: Math.round(now - target.tcpAt),
+    tcpBlocks: target.tcpBlocks,
+    tcpResets: target.tcpResets,
+  }));
   return { name, overflow: overflows() - overflowsAtMark, wrong, pairs };
 }
 

@@ -127,7 +127,8 @@ export class World {
     await Promise.all(
       this.stacks.map(async (stack) => {
         await this.writeFile(stack);
-        await this.on(stack, '$C up -d', 180_000);
+        // In a lab that stayed up the service may be of an earlier state of this folder.
+        await this.on(stack, '$C rm -sf web; $C up -d', 180_000);
       }),
     );
     await this.aim();
