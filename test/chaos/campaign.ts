@@ -56,6 +56,20 @@ export async function settle(world: World, what: string, seconds: number): Promi
   }
 }
 
+/** Starts the world and waits until all see each other. Returns seconds since the containers were started. @throws Violation after two minutes */
+export async function begin(world: World): Promise<number> {
+  await world.start();
+  const began = performance.now();
+  await settle(world, 'start', 120);
+  for (;;) {
+    const unseen = await world.unseen();
+    const elapsed = (performance.now() - began) / 1000;
+    if (unseen.length === 0) return elapsed;
+    if (elapsed > 120) throw new Violation(`start: after 120 s: ${unseen.slice(0, 6).join('; ')}`);
+    await sleep(POLL_MS);
+  }
+}
+
 function count({ stats }: Observation): Pick<Result, 'gapMs' | 'lost' | 'sent'> & { wrong: string[] } {
   const pairs = stats.flatMap((one) => one.pairs);
   return {

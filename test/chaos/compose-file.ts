@@ -34,7 +34,7 @@ const MODES: Readonly<Record<SourceName, Readonly<Record<string, string>>>> = {
     DNS_UPDATE_SERVER: `${SERVERS[0]}:5300`,
     DNS_TSIG_SECRET_FILE: '/root-key/docker-router.key',
     DNS_INTERVAL: '1s',
-    DNS_TTL: '2s',
+    DNS_TTL: '2',
   },
   gossip: { GOSSIP_SEEDS: SERVERS.join(',') },
 };

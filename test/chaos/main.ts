@@ -2,7 +2,7 @@
 import { appendFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { SOURCE_NAMES } from '../../src/config/discovery-config.ts';
-import { campaign, type Result, settle, summaries } from './campaign.ts';
+import { begin, campaign, type Result, summaries } from './campaign.ts';
 import { names, schedule } from './schedule.ts';
 import { startServers } from './servers.ts';
 import { CHURN, soak } from './soak.ts';
@@ -77,8 +77,7 @@ say(
 let failed = true;
 try {
   await startServers(world);
-  await world.start();
-  say(`connected after ${(await settle(world, 'start', 90)).toFixed(1)} s`);
+  say(`connected after ${(await begin(world)).toFixed(1)} s`);
   if (values.soak) {
     failed = !(await soak(world, { seed, minutes: Number(minutes), svg: values.svg, say }));
     await world.hush();

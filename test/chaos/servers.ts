@@ -97,8 +97,8 @@ export function serverCut(seconds: number) {
     const { world } = stage;
     const shell = world.shell(pick(stage.random, HOSTS));
     const rules = RULES[world.source].map((rule) => `'${rule}'`).join(' ');
-    // In a gossip a member that nobody hears is dead after some seconds: that is how it finds the dead.
-    const time = world.source === 'gossip' ? Math.min(seconds, 2.5) : seconds;
+    // In a gossip a member that nobody hears for some seconds is dead, and with DNS one that could not renew its lease: here, of 8 s.
+    const time = world.source === 'etcd' ? seconds : Math.min(seconds, 2.5);
     await shell.ok(
       `printf '%s\\n' 'table netdev servers {' 'chain c {' 'type filter hook ingress device eth0 priority -10;' ${rules} '}' '}' | nft -f -`,
     );

@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../src/process/run.ts';
 import { useLab } from '../support/lab.ts';
-import { campaign, settle } from './campaign.ts';
+import { begin, campaign } from './campaign.ts';
 import { World } from './world.ts';
 
 const SEED = Number(process.env.CHAOS_SEED ?? 1);
@@ -22,8 +22,7 @@ useLab(3, async () => {
 after(() => world.close());
 
 test(`faults from seed ${SEED} for ${MINUTES} minutes: no violation`, async (t) => {
-  await world.start();
-  await settle(world, 'start', 120);
+  await begin(world);
   const results = await campaign(world, {
     seed: SEED,
     untilMs: performance.now() + MINUTES * 60_000,

@@ -247,6 +247,24 @@ export class World {
     return { wrong, stats };
   }
 
+  /** What each Discovery says that differs from: all the others, active, by the source of this world. Kernels alone would also be right by what stood before. */
+  async unseen(): Promise<string[]> {
+    const look = async (stack: WorldStack): Promise<string[]> => {
+      const path = `$(docker volume inspect -f '{{.Mountpoint}}' ${stack.name}_docker-router)/discovery.json`;
+      const { output } = await this.shell(stack.host).run(`cat ${path}`);
+      try {
+        const { peers } = JSON.parse(output) as { peers: { stack_id: string; status: string; source: string }[] };
+        const seen = peers.filter(({ status, source }) => status === 'active' && source === this.source);
+        return this.stacks
+          .filter(({ name }) => name !== stack.name && !seen.some(({ stack_id }) => stack_id === name))
+          .map(({ name }) => `${stack.name} does not see ${name} by ${this.source}`);
+      } catch {
+        return [`${stack.name}: its discovery.json cannot be read`];
+      }
+    };
+    return (await Promise.all(this.stacks.map(look))).flat();
+  }
+
   /** Stacks that are only announced. */
   crowd: ModelStack[] = [];
 
