@@ -28,7 +28,7 @@ Usage: scripts/test.sh [LEVEL...]
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
   bench     that the benchmark runs; only when named (root)
-  chaos     three minutes of faults in a lab of three hosts, against a model; only when named (root)
+  chaos     five minutes of faults in a lab of three hosts, against a model, and an upgrade from earlier images; only when named (root)
   long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
 The seven from unit on run beside the three from lab on; what a level prints is then shown when it ends.

@@ -25,6 +25,8 @@ export interface Result {
   readonly sent: number;
   /** Packets that this machine's own full queues dropped, of whatever traffic: each may have been a probe. */
   readonly full: number;
+  /** Why it says nothing of lost probes: the machine was too busy to tell. */
+  readonly unjudged?: string;
   readonly violation?: string;
 }
 
@@ -33,6 +35,8 @@ const POLL_MS = 100;
 const COUNT_MS = 2200;
 /** Some sources are slower than multicast: a lease has to end, a zone to be read. Seconds more for what has to be found or missed. */
 const SLOWER: Readonly<Record<SourceName, number>> = { multicast: 0, etcd: 6, dns: 6, gossip: 15 };
+/** A service that did not get its turn for so long makes its own probes, and those of the others to it, late enough to be called lost. */
+const STALL_MS = 800;
 /** Right once may be luck in the middle of a change. */
 const STEADY_LOOKS = 2;
 
@@ -112,10 +116,12 @@ export async function inject(world: World, random: Random, fault: Fault, number 
   const { gapMs, lost, sent, wrong } = count(seen);
   const full = backlogDrops() - dropsBefore + seen.stats.reduce((sum, { overflow }) => sum + overflow, 0);
   if (wrong.length > 0) violation ??= `traffic went to a wrong stack: ${wrong.slice(0, 3).join('; ')}`;
+  const stallMs = Math.max(0, ...seen.stats.map((one) => one.stallMs));
+  const unjudged = stallMs > STALL_MS ? `a service did not get its turn for ${stallMs} ms` : undefined;
   // A lost probe is at least one lost packet: as many as this machine's queues have dropped say nothing of the product.
-  if (fault.lossless && !(lost <= full))
+  if (fault.lossless && unjudged === undefined && !(lost <= full))
     violation ??= `${lost} of ${sent} probes lost where none may be; ${full} packets by full queues of this machine`;
-  if (fault.mostGapMs !== undefined && gapMs > fault.mostGapMs)
+  if (fault.mostGapMs !== undefined && unjudged === undefined && gapMs > fault.mostGapMs)
     violation ??= `${gapMs} ms without an answer, promised are ${fault.mostGapMs}`;
   return {
     number,
@@ -127,6 +133,7 @@ export async function inject(world: World, random: Random, fault: Fault, number 
     lost,
     sent,
     full,
+    ...(unjudged !== undefined && (fault.lossless || fault.mostGapMs !== undefined) && { unjudged }),
     ...(violation !== undefined && { violation }),
   };
 }

@@ -52,11 +52,12 @@ if (values.plan) {
 const world = new World(Number(values['probe-ms']), source);
 const began = performance.now();
 
-function show({ number, fault, detail, tookS, healedS, gapMs, lost, sent, full, violation }: Result): void {
+function show({ number, fault, detail, tookS, healedS, gapMs, lost, sent, full, unjudged, violation }: Result): void {
   const per = ((performance.now() - began) / 60_000).toFixed(1);
   say(
     `${violation ? '✗' : '✓'} ${String(number).padStart(3)} ${fault.padEnd(27)} right after ${healedS.toFixed(1)} s, longest gap ${gapMs} ms, ${lost} of ${sent} probes lost${full > 0 ? ` (${full} packets by full queues of this machine)` : ''}; ${tookS.toFixed(1)} s, minute ${per}${detail ? `: ${detail}` : ''}`,
   );
+  if (unjudged) say(`      lost probes not judged: ${unjudged}`);
   if (violation) {
     const repeat = `./scripts/chaos.sh --seed ${seed}${values.source === 'multicast' ? '' : ` --source ${values.source}`}`;
     say(`      ${violation}`);
@@ -67,7 +68,7 @@ function show({ number, fault, detail, tookS, healedS, gapMs, lost, sent, full, 
   if (values.out)
     appendFileSync(
       values.out,
-      `${JSON.stringify({ seed, source: values.source, number, fault, detail, tookS, healedS, gapMs, lost, sent, full, violation })}\n`,
+      `${JSON.stringify({ seed, source: values.source, number, fault, detail, tookS, healedS, gapMs, lost, sent, full, unjudged, violation })}\n`,
     );
 }
 
@@ -100,9 +101,10 @@ try {
     say(
       `${fault.padEnd(27)} ${String(times).padStart(3)} times of ${tookS.toFixed(1)} s, right after ${medianS.toFixed(1)} s (at most ${mostS.toFixed(1)}), gap ${mostGapMs} ms, lost ${mostLost}${bad > 0 ? `, ${bad} violations` : ''}`,
     );
+  const unjudged = results.filter((result) => result.unjudged !== undefined).length;
   const tookMin = (performance.now() - campaignBegan) / 60_000;
   say(
-    `\nseed ${seed}, peers by ${values.source}: ${results.length} faults in ${tookMin.toFixed(1)} minutes (${(results.length / tookMin).toFixed(1)} a minute), ${violations} violations`,
+    `\nseed ${seed}, peers by ${values.source}: ${results.length} faults in ${tookMin.toFixed(1)} minutes (${(results.length / tookMin).toFixed(1)} a minute), ${violations} violations${unjudged > 0 ? `; in ${unjudged} of them this machine was too busy to judge lost probes` : ''}`,
   );
   failed = violations > 0 || results.length === 0;
 } catch (cause) {

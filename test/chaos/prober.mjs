@@ -119,8 +119,13 @@ function probe(target, now) {
 }
 
 let due = performance.now();
+let lastTick = due;
+/** Longest time in which this process did not get its turn. */
+let stallMs = 0;
 setInterval(() => {
   const now = performance.now();
+  stallMs = Math.max(stallMs, now - lastTick);
+  lastTick = now;
   // A busy machine wakes this late: what is due is sent, though never a burst of more than 50.
   for (let n = 0; due <= now && n < 50; n += 1, due += probeMs)
     for (const target of targets.values()) probe(target, now);
@@ -223,7 +228,7 @@ function stats() {
     tcpBlocks: target.tcpBlocks,
     tcpResets: target.tcpResets,
   }));
-  return { name, overflow: overflows() - overflowsAtMark, wrong, pairs };
+  return { name, stallMs: Math.round(stallMs), overflow: overflows() - overflowsAtMark, wrong, pairs };
 }
 
 createHttp((request, response) => {
@@ -231,6 +236,7 @@ createHttp((request, response) => {
     for (const target of targets.values()) fresh(target);
     wrong.length = 0;
     overflowsAtMark = overflows();
+    stallMs = 0;
   }
   if (request.method !== 'PUT') return response.end(`${JSON.stringify(stats())}\n`);
   let text = '';

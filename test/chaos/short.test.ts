@@ -28,9 +28,9 @@ test(`faults from seed ${SEED} for ${MINUTES} minutes: no violation`, async (t) 
     untilMs: performance.now() + MINUTES * 60_000,
     faults: Number.POSITIVE_INFINITY,
     only: [],
-    onResult: ({ number, fault, detail, healedS, gapMs, lost, full, violation }) =>
+    onResult: ({ number, fault, detail, healedS, gapMs, lost, full, unjudged, violation }) =>
       t.diagnostic(
-        `${number} ${detail ?? fault}: right after ${healedS.toFixed(1)} s, gap ${gapMs} ms, ${lost} lost, ${full} by this machine${violation ? `; ${violation}; again: scripts/chaos.sh --seed ${SEED} --at ${number}` : ''}`,
+        `${number} ${detail ?? fault}: right after ${healedS.toFixed(1)} s, gap ${gapMs} ms, ${lost} lost, ${full} by this machine${unjudged ? `, not judged: ${unjudged}` : ''}${violation ? `; ${violation}; again: scripts/chaos.sh --seed ${SEED} --at ${number}` : ''}`,
       ),
   });
   assert.deepEqual(

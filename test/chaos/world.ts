@@ -29,6 +29,8 @@ interface Pair {
 }
 export interface Stats {
   readonly name: string;
+  /** Longest time in which the service did not get its turn, in milliseconds. */
+  readonly stallMs: number;
   /** Packets that came to the service and found its socket's queue full. */
   readonly overflow: number;
   readonly wrong: readonly string[];
