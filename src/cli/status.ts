@@ -56,6 +56,8 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (!watch) return show(json, false);
+  // Who has seen enough (`| head`) closes the pipe: an end like any other.
+  process.stdout.on('error', () => process.exit(0));
   for (;;) {
     await show(json, !json && process.stdout.isTTY);
     await sleep(WATCH_MS);
