@@ -82,8 +82,9 @@ test('simple-test: docker compose up shows discovery data', async () => {
   }
 });
 
-test('multi-stack: started as its README lines say, every stack reaches every other', async () => {
+test('multi-stack: started as its README lines say, every stack reaches every other', async (t) => {
   const stacks = [exampleStack('a', 1), exampleStack('c', 1), exampleStack('b', 2)];
+  t.after(() => Promise.all(stacks.map(down)));
   // Literally, in the folder; the helper's commands are the same with full paths.
   const [cd, upLine, execLine] = commands('README.md', 'multi-stack');
   assert.equal(cd, 'cd examples/multi-stack');
@@ -111,7 +112,6 @@ test('multi-stack: started as its README lines say, every stack reaches every ot
     file.peers.map((peer: { stack_id: string; status: string }) => `${peer.stack_id} ${peer.status}`),
     ['stack-b active', 'stack-c active'],
   );
-  await Promise.all(stacks.map(down));
 });
 
 test('README: the lines added to a stack of your own connect it', async () => {

@@ -52,9 +52,14 @@ async function boot(hosts: number, options: readonly string[]): Promise<void> {
 
 export const hostNumbers = (hosts: number): number[] => Array.from({ length: hosts }, (_, i) => i + 1);
 
-/** Runs a command in a host. */
-export function inHost(host: number, ...argv: string[]): Promise<Result> {
-  return run([LAB, 'in', String(host), ...argv], '', COMMAND_MS);
+/** What the engine says, very rarely, when its runtime died before the command was started: nothing of it has run. */
+const NOT_STARTED = /OCI runtime exec failed: .*read init-p: connection reset by peer/;
+
+/** Runs a command in a host; once more where the engine did not get as far as starting it in a container. */
+export async function inHost(host: number, ...argv: string[]): Promise<Result> {
+  const attempt = () => run([LAB, 'in', String(host), ...argv], '', COMMAND_MS);
+  const result = await attempt();
+  return result.code === 126 && NOT_STARTED.test(result.stdout + result.stderr) ? attempt() : result;
 }
 
 /** The command's output. @throws with what it printed when it fails. */
