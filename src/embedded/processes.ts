@@ -102,6 +102,12 @@ async function untilEnded(all: readonly Tracked[], withinMs: number): Promise<bo
   return true;
 }
 
+/** Ends a process without a word; it is gone afterwards, and what is started under its name then is another. @throws Error when it stays. */
+export async function killProcess(tracked: Tracked): Promise<void> {
+  signalProcess(tracked, 'SIGKILL');
+  if (!(await untilEnded([tracked], TERM_MS))) throw new Error(`process ${tracked.pid} is not gone after SIGKILL`);
+}
+
 /** Ends the recorded processes, by SIGTERM and then by SIGKILL, and forgets them. */
 export async function endProcesses(folder: string, names = recordedNames(folder)): Promise<void> {
   const all = names.flatMap((name) => recorded(folder, name) ?? []);

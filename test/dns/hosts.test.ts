@@ -63,7 +63,7 @@ test('a stack that stops is unrouted long before its lease ends, and is back aft
 test('a stack that is killed is unrouted by PEER_TIMEOUT', {
   timeout: PEER_TIMEOUT_MS + 2 * LONG_MS,
 }, async (context) => {
-  hosts.kill(three);
+  await hosts.kill(three);
   const gone = await within(PEER_TIMEOUT_MS + MARGIN_MS, 'the killed stack is unrouted', () => hosts.unrouted(three));
   context.diagnostic(`unrouted ${gone} ms after the kill, PEER_TIMEOUT ${PEER_TIMEOUT_MS} ms`);
   await hosts.start(three);
@@ -71,7 +71,7 @@ test('a stack that is killed is unrouted by PEER_TIMEOUT', {
 });
 
 test('a killed stack that is back at once is never unrouted', async () => {
-  hosts.kill(three);
+  await hosts.kill(three);
   await hosts.start(three);
   const end = performance.now() + 2 * INTERVAL_MS;
   while (performance.now() < end) {

@@ -18,7 +18,7 @@ export async function cutAndHeal(hosts: Hosts, { cutMs, restart }: CutOptions): 
   if (restart) {
     await sleep((end - performance.now()) / 2);
     for (const stack of [one, two]) {
-      hosts.kill(stack);
+      await hosts.kill(stack);
       hosts.remove(stack, 'gossip.json');
       await hosts.start(stack);
     }

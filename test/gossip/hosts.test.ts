@@ -28,7 +28,7 @@ test('a stack that stops is unrouted at once, and back soon after its start', as
 });
 
 test('a stack that is killed is unrouted within 15 s: its agent dies with it', async (context) => {
-  hosts.kill(three);
+  await hosts.kill(three);
   const gone = await within(NOTICE_MS, 'the killed stack is unrouted', () => hosts.unrouted(three));
   await hosts.start(three);
   const back = await within(HEAL_MS, 'it is back', hosts.connecting());
@@ -36,7 +36,7 @@ test('a stack that is killed is unrouted within 15 s: its agent dies with it', a
 });
 
 test('a killed stack that is back at once is never unrouted', async () => {
-  hosts.kill(three);
+  await hosts.kill(three);
   await hosts.start(three);
   const end = performance.now() + NOTICE_MS;
   while (performance.now() < end) {
@@ -46,7 +46,7 @@ test('a killed stack that is back at once is never unrouted', async () => {
 });
 
 test('all members but one restart: they find each other again', async (context) => {
-  for (const stack of [one, two]) hosts.kill(stack);
+  for (const stack of [one, two]) await hosts.kill(stack);
   await within(NOTICE_MS, 'the killed ones are unrouted', () => !hosts.routes(three, one) && !hosts.routes(three, two));
   for (const stack of [one, two]) await hosts.start(stack);
   const back = await within(HEAL_MS, 'all pairs are connected again', hosts.connecting());

@@ -73,7 +73,7 @@ async function measure(name: string, { environment, serve }: Mode): Promise<void
     await hosts.start(three);
     await within(LONG_MS, 'one more is connected', hosts.connecting());
     const more = hosts.age(three);
-    hosts.kill(three);
+    await hosts.kill(three);
     const died = await within(LONG_MS, 'the killed stack is unrouted', unrouted);
     const seconds = [together, more, stopped, died].map((ms) => `${(ms / 1000).toFixed(1)} s`.padStart(9));
     console.log(`${name.padEnd(9)} ${seconds.join(' ')}`);

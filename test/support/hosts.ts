@@ -8,7 +8,7 @@ import { down, endpoints, startDaemons } from '../../src/embedded/embedded.ts';
 import { claim, healthFileOf, processFolder, volumeOf } from '../../src/embedded/folders.ts';
 import { configure, createNamespaces, inside } from '../../src/embedded/namespaces.ts';
 import { PROBE_PORT, startServers } from '../../src/embedded/paths.ts';
-import { isRunning, recorded, signalProcess, type Tracked } from '../../src/embedded/processes.ts';
+import { isRunning, killProcess, recorded, type Tracked } from '../../src/embedded/processes.ts';
 import {
   type Environment,
   hostAddress,
@@ -91,9 +91,9 @@ export class Hosts {
     return recorded(processFolder(this.topology.prefix), processName(stack, role));
   }
 
-  /** Ends a stack's discovery without a goodbye. */
-  kill(stack: Stack): void {
-    signalProcess(this.#daemon(stack, 'discovery')!, 'SIGKILL');
+  /** Ends a stack's discovery without a goodbye. Gone when it resolves: `start` starts only what does not run. */
+  async kill(stack: Stack): Promise<void> {
+    await killProcess(this.#daemon(stack, 'discovery')!);
   }
 
   /** Milliseconds since a stack's discovery was started. */
