@@ -132,21 +132,46 @@ function sameClaim(a: Claim | undefined, b: Claim): boolean {
 }
 
 /** Entries of `from` that `to` does not have, or has otherwise. */
-export function differing(from: readonly PeerEntry[], to: readonly PeerEntry[]): PeerEntry[] {
+function differing(from: readonly PeerEntry[], to: readonly PeerEntry[]): PeerEntry[] {
   const others = new Map(to.map((peer) => [peer.stack_id, peer]));
   return from.filter((peer) => !sameClaim(others.get(peer.stack_id), peer));
 }
+
+export interface Difference {
+  /** Entries of the first list that the second does not have, or has otherwise. */
+  readonly lost: readonly PeerEntry[];
+  /** The other way round. */
+  readonly gained: readonly PeerEntry[];
+  /** What of the second list lies between its first and its last entry that differ. */
+  readonly between: readonly PeerEntry[];
+}
+
+/** What both lists begin and end with is passed over: for one change among thousands little is left to be looked up. */
+export function difference(before: readonly PeerEntry[], after: readonly PeerEntry[]): Difference {
+  const same = (a: PeerEntry, b: PeerEntry) => a.stack_id === b.stack_id && sameClaim(a, b);
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && same(before[head]!, after[head]!)) head += 1;
+  let tail = 0;
+  while (tail < most - head && same(before[before.length - 1 - tail]!, after[after.length - 1 - tail]!)) tail += 1;
+  const old = before.slice(head, before.length - tail);
+  const between = after.slice(head, after.length - tail);
+  return { lost: differing(old, between), gained: differing(between, old), between };
+}
+
+const hasTwice = (peers: readonly PeerEntry[]) => new Set(peers.map(({ stack_id }) => stack_id)).size !== peers.length;
 
 /**
  * What `acceptPeers` would accept of the next file, found from what changed alone: when nobody was refused and no newcomer meets an
  * obstacle, nobody is refused, in whatever order they are judged. undefined when that does not hold; `before` is then used up.
  */
 export function acceptChanges(before: Accepted, input: DiscoveryInput): Accepted | undefined {
+  if (before.refused.length > 0) return undefined;
   const peers = candidatesOf(input);
-  if (before.refused.length > 0 || new Set(peers.map(({ stack_id }) => stack_id)).size !== peers.length)
-    return undefined;
-  for (const lost of differing(before.peers, peers)) before.standing.release(lost);
-  for (const gained of differing(peers, before.peers))
-    if (before.standing.admit(gained) !== undefined) return undefined;
+  const { lost, gained, between } = difference(before.peers, peers);
+  // An id that was accepted before and comes twice now has its second entry here, or as a newcomer whose id is taken.
+  if (hasTwice(between)) return undefined;
+  for (const peer of lost) before.standing.release(peer);
+  for (const peer of gained) if (before.standing.admit(peer) !== undefined) return undefined;
   return { peers, refused: [], standing: before.standing };
 }

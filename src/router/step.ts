@@ -12,7 +12,7 @@ import {
   acceptChanges,
   acceptPeers,
   type DiscoveryInput,
-  differing,
+  difference,
   selfPart,
 } from './discovery-input.ts';
 import { proxied } from './offload.ts';
@@ -37,17 +37,24 @@ export function settled(pass: Pass, input: DiscoveryInput | undefined): Settled 
 
 const endpointOf = ({ host_ip, vxlan_port }: PeerEntry) => `${host_ip}:${vxlan_port}`;
 
+/** Peers of `after` that stay and have a flood entry in common with one that goes. */
+function sharing(lost: readonly PeerEntry[], gained: ReadonlySet<PeerEntry>, after: readonly PeerEntry[]): PeerEntry[] {
+  if (lost.length === 0) return [];
+  const hosts = new Set(lost.map(({ host_ip }) => host_ip));
+  const endpoints = new Set(lost.map(endpointOf));
+  // The host first: it is there, and an endpoint has to be put together for each of thousands.
+  return after.filter((peer) => hosts.has(peer.host_ip) && endpoints.has(endpointOf(peer)) && !gained.has(peer));
+}
+
 /** The lines between two sets of peers. Only peers that differ are looked at, and those that share a flood entry with one that goes. */
 function changePlan(
   before: readonly PeerEntry[],
   after: readonly PeerEntry[],
 ): { plan: Plan; lengths: readonly number[] } {
-  const lost = differing(before, after);
-  const gained = new Set(differing(after, before));
-  const endpoints = new Set(lost.map(endpointOf));
-  const sharing = lost.length === 0 ? [] : after.filter((peer) => !gained.has(peer) && endpoints.has(endpointOf(peer)));
-  const want = desiredOverlay([...gained, ...sharing]);
-  return { plan: overlayPlan(want, desiredOverlay([...lost, ...sharing])), lengths: want.lengths };
+  const { lost, gained } = difference(before, after);
+  const shared = sharing(lost, new Set(gained), after);
+  const want = desiredOverlay([...gained, ...shared]);
+  return { plan: overlayPlan(want, desiredOverlay([...lost, ...shared])), lengths: want.lengths };
 }
 
 const subnetsOf = (peers: readonly PeerEntry[]) =>
