@@ -58,6 +58,8 @@ export class DiscoveryDaemon {
   /** What stood when the process before this one ended. */
   #inherited: Pick<DiscoveryFile, 'peers'> | undefined;
   #deadline = Number.POSITIVE_INFINITY;
+  /** When it was last looked for what is past its time. */
+  #expiredAt = Number.NEGATIVE_INFINITY;
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
@@ -153,13 +155,20 @@ export class DiscoveryDaemon {
     const now = this.#clock.monotonic();
     this.#trust?.refresh();
     if (this.#host.address === undefined || now - this.#hostCheckedAt >= HOST_MS) await this.#lookAtHost();
-    if (now >= this.#deadline) {
+    if (now >= this.#deadline && this.#isPast(now)) {
       this.#table.expire(now);
       this.#deadline = this.#table.nextDeadline(now);
       this.#file.changed();
     } else if (this.#file.isDue(now)) this.#file.changed();
     this.#file.inspect();
     this.#updateHealth();
+  }
+
+  /** Whoever was heard of again since the deadline was set has another one, and composing a file for nothing costs more than a look. */
+  #isPast(now: number): boolean {
+    this.#deadline = this.#table.nextDeadline(this.#expiredAt);
+    this.#expiredAt = now;
+    return now >= this.#deadline;
   }
 
   async #lookAtHost(): Promise<void> {

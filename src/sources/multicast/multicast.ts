@@ -4,6 +4,7 @@ import type { StackRecord } from '../../record/record.ts';
 import type { Envelope } from '../../trust/envelope.ts';
 import type { Parting, Source, SourceEvent } from '../source.ts';
 import { GroupSocket } from './group-socket.ts';
+import { Heard } from './heard.ts';
 import { decodeMessage, encodeMessage, type Message } from './message.ts';
 import {
   ANSWER_GAP_MS,
@@ -25,6 +26,7 @@ export class MulticastSource implements Source {
   readonly #config: MulticastConfig;
   readonly #peerTimeoutMs: number;
   readonly #envelope: Envelope | undefined;
+  readonly #announcements = new Heard();
   readonly #timers = new Set<NodeJS.Timeout>();
   #emit: (event: SourceEvent) => void = () => undefined;
   #record: StackRecord | undefined;
@@ -146,7 +148,8 @@ export class MulticastSource implements Source {
   #receive(datagram: Buffer, from: string): void {
     // The socket stays open for the goodbyes: an answer scheduled meanwhile would go on announcing for ever.
     if (!this.#running) return;
-    const decoded = decodeMessage(datagram, this.#envelope);
+    // An envelope is for one time only, and is opened each time.
+    const decoded = this.#envelope ? decodeMessage(datagram, this.#envelope) : this.#announcements.decode(datagram);
     if (!decoded.ok) {
       if (decoded.kind === 'own') return;
       return this.#emit({
@@ -183,6 +186,7 @@ export class MulticastSource implements Source {
     if (now >= this.#windowEnds) {
       this.#heardBefore = this.#heard.size;
       this.#heard = new Set();
+      this.#announcements.turn();
       this.#windowEnds = now + COUNT_WINDOW * announceInterval(this.#config.announceIntervalMs, this.#heardBefore);
     }
     return Math.max(this.#heard.size, this.#heardBefore) + 1;
