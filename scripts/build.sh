@@ -185,13 +185,13 @@ unpack_base() {
 emulator() {
   local machine=x86_64
   [[ $1 != linux/arm64 ]] || machine=aarch64
-  if ! command -v "qemu-$machine-static" "qemu-$machine" | grep -q .; then
+  if [[ -z $(command -v "qemu-$machine-static" "qemu-$machine") ]]; then
     [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null || die "qemu-$machine-static is missing (Debian: qemu-user-static)"
     say "installing qemu-user-static"
     apt-get update -qq >&2
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-user-static >/dev/null
   fi
-  command -v "qemu-$machine-static" "qemu-$machine" | head -n 1
+  command -v "qemu-$machine-static" || command -v "qemu-$machine"
 }
 
 # The tests' TypeScript is translated here, natively; what runs there is what would run in the image. Left out: tests that
@@ -206,8 +206,8 @@ bundle_tests() {
     --out-extension:.js=.mjs --log-level=warning \
     --banner:js="import { createRequire } from 'node:module';const require = createRequire(import.meta.url);"
   for file in "$1"/*.test.mjs; do
-    # The first line is the banner's.
-    ! tail -n +2 "$file" | grep -qF 'import.meta.' || rm "$file"
+    # The first line is the banner's. Counted to the end: a grep that leaves early ends the pipe before it, which pipefail takes for a "no".
+    if [[ $(tail -n +2 "$file" | grep -cF 'import.meta.') != 0 ]]; then rm "$file"; fi
   done
 }
 
