@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SourceName } from '../../src/config/discovery-config.ts';
+import { count, judge } from './lost.ts';
 import type { Random } from './random.ts';
 import { choices, names, schedule } from './schedule.ts';
 import type { Fault, Stage } from './stage.ts';
@@ -25,7 +26,7 @@ export interface Result {
   readonly sent: number;
   /** Packets that this machine's own full queues dropped, of whatever traffic: each may have been a probe. */
   readonly full: number;
-  /** Why it says nothing of lost probes: the machine was too busy to tell. */
+  /** Why it says nothing of lost probes, such as a machine that was too busy to tell. */
   readonly unjudged?: string;
   readonly violation?: string;
 }
@@ -35,8 +36,6 @@ const POLL_MS = 100;
 const COUNT_MS = 2200;
 /** Some sources are slower than multicast: a lease has to end, a zone to be read. Seconds more for what has to be found or missed. */
 const SLOWER: Readonly<Record<SourceName, number>> = { multicast: 0, etcd: 6, dns: 6, gossip: 15 };
-/** A service that did not get its turn for so long makes its own probes, and those of the others to it, late enough to be called lost. */
-const STALL_MS = 800;
 /** Right once may be luck in the middle of a change. */
 const STEADY_LOOKS = 2;
 
@@ -74,16 +73,6 @@ export async function begin(world: World): Promise<number> {
   }
 }
 
-function count({ stats }: Observation): Pick<Result, 'gapMs' | 'lost' | 'sent'> & { wrong: string[] } {
-  const pairs = stats.flatMap((one) => one.pairs);
-  return {
-    gapMs: Math.max(0, ...pairs.map(({ gapMs }) => gapMs)),
-    lost: pairs.reduce((sum, { lost }) => sum + lost, 0),
-    sent: pairs.reduce((sum, { sent }) => sum + sent, 0),
-    wrong: stats.flatMap((one) => one.wrong),
-  };
-}
-
 /** Packets that a processor of this machine did not get to in time: its backlog (net.core.netdev_max_backlog) was full. */
 function backlogDrops(): number {
   const lines = readFileSync('/proc/net/softnet_stat', 'utf8').trim().split('\n');
@@ -94,14 +83,19 @@ function backlogDrops(): number {
 export async function inject(world: World, random: Random, fault: Fault, number = 0): Promise<Result> {
   const began = performance.now();
   const slower = SLOWER[world.source];
+  let ownLoss = 0;
   const stage: Stage = {
     world,
     random,
     victims: world.stacks,
     sleep: (ms) => sleep(ms),
     settled: (what, seconds) => settle(world, what, seconds + slower),
+    ownLoss: (packets) => {
+      ownLoss += packets;
+    },
   };
   await world.mark();
+  const marked = performance.now();
   const dropsBefore = backlogDrops();
   let healedS = Number.NaN;
   let violation: string | undefined;
@@ -111,29 +105,26 @@ export async function inject(world: World, random: Random, fault: Fault, number 
   } catch (cause) {
     violation = cause instanceof Violation ? cause.message : `the fault could not be made: ${(cause as Error).message}`;
   }
-  if (fault.lossless || fault.mostGapMs !== undefined) await sleep(COUNT_MS);
-  const seen = await world.observe();
-  const { gapMs, lost, sent, wrong } = count(seen);
-  const full = backlogDrops() - dropsBefore + seen.stats.reduce((sum, { overflow }) => sum + overflow, 0);
-  if (wrong.length > 0) violation ??= `traffic went to a wrong stack: ${wrong.slice(0, 3).join('; ')}`;
-  const stallMs = Math.max(0, ...seen.stats.map((one) => one.stallMs));
-  const unjudged = stallMs > STALL_MS ? `a service did not get its turn for ${stallMs} ms` : undefined;
-  // A lost probe is at least one lost packet: as many as this machine's queues have dropped say nothing of the product.
-  if (fault.lossless && unjudged === undefined && !(lost <= full))
-    violation ??= `${lost} of ${sent} probes lost where none may be; ${full} packets by full queues of this machine`;
-  if (fault.mostGapMs !== undefined && unjudged === undefined && gapMs > fault.mostGapMs)
-    violation ??= `${gapMs} ms without an answer, promised are ${fault.mostGapMs}`;
+  const counts = fault.lossless || fault.mostGapMs !== undefined;
+  if (counts) await sleep(COUNT_MS);
+  const { stats, missing } = await world.counters();
+  const seen = count(stats);
+  const due = (performance.now() - marked) / world.probeMs;
+  const full = ownLoss + backlogDrops() - dropsBefore + seen.overflow;
+  if (seen.wrong.length > 0) violation ??= `traffic went to a wrong stack: ${seen.wrong.slice(0, 3).join('; ')}`;
+  const verdict = judge(fault, seen, { full, due, missing });
+  violation ??= verdict.violation;
   return {
     number,
     fault: fault.name,
     ...(fault.detail !== undefined && { detail: fault.detail }),
     tookS: (performance.now() - began) / 1000,
     healedS,
-    gapMs,
-    lost,
-    sent,
+    gapMs: seen.gapMs,
+    lost: seen.lost,
+    sent: seen.sent,
     full,
-    ...(unjudged !== undefined && (fault.lossless || fault.mostGapMs !== undefined) && { unjudged }),
+    ...(verdict.unjudged !== undefined && { unjudged: verdict.unjudged }),
     ...(violation !== undefined && { violation }),
   };
 }

@@ -51,7 +51,7 @@ services:
   web:
     image: docker-router-service
     command: ["node", "/chaos/prober.mjs", "${name}", "${probeMs}"]
-    volumes: ["/repo/test/chaos:/chaos:ro"]
+    volumes: ["/repo/test/chaos:/chaos:ro", "/repo/dist/chaos:/chaos-bin:ro"]
     restart: unless-stopped
     stop_signal: SIGKILL
   discovery:

@@ -138,9 +138,11 @@ export async function crowdComesAndGoes(stage: Stage): Promise<void> {
 
 /** Packets of all hosts overtake each other, or come twice: what netem would do where the kernel has it. */
 export function badOrder(mode: 'reorder' | 'duplicate' | 'both', seconds: number) {
-  return async (stage: Stage) => {
-    const handled = await stage.world.outside.ok(`python3 /repo/test/chaos/bad-line.py ${mode} ${seconds}`, 60_000);
-    if (!(Number(handled.split('\n').at(-1)) > 100)) throw new Error(`only ${handled} packets came by`);
+  return async ({ world, ownLoss }: Stage) => {
+    const words = await world.outside.ok(`python3 /repo/test/chaos/bad-line.py ${mode} ${seconds}`, 60_000);
+    const [handled, dropped] = words.split('\n').at(-1)!.split(' ').map(Number);
+    if (!(handled! > 100)) throw new Error(`only ${words} packets came by`);
+    ownLoss(dropped!);
   };
 }
 

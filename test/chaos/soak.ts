@@ -1,5 +1,5 @@
 /** A long run with churn: what grows? Samples of every daemon's memory and open files, and of every router's kernel objects. */
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inject } from './campaign.ts';
 import { FAULTS } from './faults.ts';
@@ -19,9 +19,16 @@ export const CHURN: readonly string[] = [
   'discovery-file-garbage',
   'router-file-garbage',
 ];
-/** The first minutes fill caches and compile code. */
-const WARM_PART = 0.25;
-/** Most growth from the first quarter's end to the end: medians, so that a collection at the wrong moment is none. */
+/**
+ * The daemons give memory back once a minute (image/compact.mjs), and not while they know 200 stacks; between, V8 keeps what the last stretch of
+ * work has used as a reserve. So memory is compared by the least of some minutes: a leak raises that too.
+ */
+const WINDOW_S = 150;
+/** Until every kind of churn was there at least twice: code is compiled, caches and tables have had their largest size. */
+const WARM_S = 240;
+/** A run shorter than this has no two windows after that. */
+export const LEAST_S = WARM_S + 2 * WINDOW_S;
+/** Most growth from the first window to the last. */
 const MOST_GROWTH = { rssKb: 8 * 1024, files: 3, objects: 0 } as const;
 
 export interface Series {
@@ -36,15 +43,17 @@ function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
-/** Growth of a daemon: median of the last quarter less that of the second. */
+/** Growth of a daemon from the first window after the warm-up to the last: of memory the least in each, of all else the median. */
 function growth(series: readonly Series[], daemon: string, field: Field): number {
-  const of = (from: number, to: number) =>
-    median(
-      series
-        .slice(Math.floor(series.length * from), Math.ceil(series.length * to))
-        .flatMap(({ samples }) => samples.find((one) => one.daemon === daemon)?.[field] ?? []),
-    );
-  return of(0.75, 1) - of(WARM_PART, 0.5);
+  const end = series.at(-1)?.seconds ?? 0;
+  const length = Math.max(WINDOW_S, (end - WARM_S) / 4);
+  const of = (from: number) => {
+    const values = series
+      .filter(({ seconds }) => seconds >= from && seconds <= from + length)
+      .flatMap(({ samples }) => samples.find((one) => one.daemon === daemon)?.[field] ?? []);
+    return field === 'rssKb' ? Math.min(...values) : median(values);
+  };
+  return of(end - length) - of(WARM_S);
 }
 
 export function verdicts(series: readonly Series[]): { daemon: string; field: Field; grew: number; bad: boolean }[] {
@@ -83,11 +92,18 @@ export function drawing(series: readonly Series[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" font-family="sans-serif" font-size="12"><rect width="${width}" height="${total}" fill="white"/>${rows.join('')}<text x="${left}" y="${total - 8}">0 to ${(end / 60).toFixed(0)} minutes; blue: routers, orange: discovery</text></svg>\n`;
 }
 
+export interface Soak {
+  readonly seed: number;
+  readonly minutes: number;
+  /** Path of a drawing. */
+  readonly svg?: string | undefined;
+  /** Path of a file that gets a line of JSON for each look at the daemons. */
+  readonly out?: string | undefined;
+  readonly say: (text: string) => void;
+}
+
 /** Runs churn until the time is over. Returns false when something grew or a fault did not heal. */
-export async function soak(
-  world: World,
-  { seed, minutes, svg, say }: { seed: number; minutes: number; svg: string | undefined; say: (text: string) => void },
-): Promise<boolean> {
+export async function soak(world: World, { seed, minutes, svg, out, say }: Soak): Promise<boolean> {
   const random = seeded(seed);
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
@@ -102,7 +118,9 @@ export async function soak(
         violations += 1;
         say(`✗ ${fault.name}: ${result.violation}`);
       }
-      series.push({ seconds: elapsed(), samples: await world.sample() });
+      const now = { seconds: elapsed(), fault: fault.name, samples: await world.sample() };
+      series.push(now);
+      if (out) appendFileSync(out, `${JSON.stringify(now)}\n`);
       await sleep(1000);
     }
     const last = series.at(-1)!.samples;
@@ -111,6 +129,10 @@ export async function soak(
     );
   }
   if (svg) writeFileSync(svg, drawing(series));
+  if (elapsed() < LEAST_S) {
+    say(`soak of ${minutes} minutes: ${violations} violations; growth is judged from ${LEAST_S / 60} minutes on`);
+    return violations === 0;
+  }
   const all = verdicts(series);
   for (const { daemon, field, grew, bad } of all) if (bad) say(`✗ ${daemon}: ${field} grew by ${grew}`);
   for (const field of FIELDS)

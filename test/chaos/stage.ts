@@ -13,6 +13,8 @@ export interface Stage {
   readonly sleep: (ms: number) => Promise<void>;
   /** Waits until everything is as the model says. @throws Violation after `seconds`. */
   readonly settled: (what: string, seconds: number) => Promise<number>;
+  /** So many packets were lost by what makes the fault, which had to hand them on. */
+  readonly ownLoss: (packets: number) => void;
 }
 
 export interface Fault {

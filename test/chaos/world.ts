@@ -1,18 +1,12 @@
 /** Three hosts, six stacks, traffic between all pairs: made in a lab that is up, and observed. */
+import { fileURLToPath } from 'node:url';
 import type { SourceName } from '../../src/config/discovery-config.ts';
 import { vtepMac } from '../../src/net/mac.ts';
+import { run } from '../../src/process/run.ts';
 import { composeFile, HOSTS, prepareHost, STACKS, type WorldStack } from './compose-file.ts';
 import { HostShell } from './host-shell.ts';
-import {
-  connected,
-  type Damage,
-  differences,
-  expectedTables,
-  type ModelStack,
-  readTables,
-  type Tables,
-  WHOLE,
-} from './model.ts';
+import { lookLine, readLook } from './look.ts';
+import { connected, type Damage, differences, expectedTables, type ModelStack, type Tables, WHOLE } from './model.ts';
 
 /** A path carries traffic when an answer came within this time. */
 const ALIVE_MS = 700;
@@ -52,6 +46,8 @@ export interface Observation {
   readonly stats: readonly Stats[];
 }
 
+const BUILD_PROBES = fileURLToPath(new URL('build-probes.sh', import.meta.url));
+
 const compose = (stack: WorldStack) => `docker compose --progress quiet -f /root/${stack.name}.yml`;
 const container = (stack: WorldStack, service: string) => `${stack.name}-${service}-1`;
 
@@ -59,24 +55,12 @@ const container = (stack: WorldStack, service: string) => `${stack.name}-${servi
 export const daemonPid = (name: string) =>
   `docker top ${name} -eo pid,comm | awk '$2 ~ /^(node|MainThread|docker-router)/ { pid = $1 } END { print pid }'`;
 
-/** Prints what a router's kernel holds; the parts are told apart by lines of their own. */
-const LOOK = [
-  'pid=$(docker inspect -f "{{.State.Pid}}" "$1")',
-  'n="nsenter --net=/proc/$pid/ns/net"',
-  ...[
-    'ip -j -d addr show',
-    'ip -j -4 route show',
-    'ip -j -4 neigh show dev vxlan0',
-    'bridge -j fdb show dev vxlan0',
-    'nft -j list table netdev docker_router',
-  ].map((command) => `echo; echo "=== $($n ${command} 2>/dev/null | tr -d "\\n")"`),
-].join('; ');
-
 export class World {
   readonly stacks: WorldStack[] = STACKS.map(([name, host, net]) => ({ name, host, net, images: 'latest' }));
   readonly #shells = new Map(HOSTS.map((host) => [host, new HostShell('in', String(host))]));
   readonly outside = new HostShell('outside');
-  readonly #probeMs: number;
+  /** Time between two probes of a pair. */
+  readonly probeMs: number;
   /** What the model knows of the world at the moment. */
   damage: Damage = WHOLE;
   /** Ports of the tunnels, as their devices have them. */
@@ -89,7 +73,7 @@ export class World {
   hasPrevious = false;
 
   constructor(probeMs: number, source: SourceName = 'multicast') {
-    this.#probeMs = probeMs;
+    this.probeMs = probeMs;
     this.source = source;
   }
 
@@ -111,7 +95,7 @@ export class World {
   }
 
   async writeFile(stack: WorldStack): Promise<void> {
-    const text = Buffer.from(composeFile(stack, this.#probeMs, this.source)).toString('base64');
+    const text = Buffer.from(composeFile(stack, this.probeMs, this.source)).toString('base64');
     await this.shell(stack.host).ok(`echo ${text} | base64 -d >/root/${stack.name}.yml`);
   }
 
@@ -121,7 +105,10 @@ export class World {
     this.hostAddress.set(host, `10.77.0.${host}`);
   }
 
+  /** @throws Error when a stack or the probers' program cannot be made. */
   async start(): Promise<void> {
+    const built = await run([BUILD_PROBES], '', 300_000);
+    if (built.code !== 0) throw new Error(`the prober could not be built: ${built.stderr.slice(-400)}`);
     await Promise.all(HOSTS.map((host) => this.prepare(host)));
     const images = 'docker image inspect docker-router:previous docker-router-discovery:previous';
     const found = await Promise.all(HOSTS.map((host) => this.shell(host).run(images)));
@@ -159,8 +146,19 @@ export class World {
     );
   }
 
+  /** Counters anew. @throws Error where a service does not hear of it: what it counts then would be of two faults. */
   async mark(): Promise<void> {
-    await Promise.all(this.stacks.map((stack) => this.#stats(stack, 'mark')));
+    const { missing } = await this.counters('mark');
+    if (missing.length > 0) throw new Error(`no answer from the services of ${missing.join(', ')}`);
+  }
+
+  /** Asked once more where a service was too slow to answer. */
+  async counters(what: 'stats' | 'mark' = 'stats'): Promise<{ stats: Stats[]; missing: string[] }> {
+    const all = await Promise.all(
+      this.stacks.map(async (stack) => (await this.#stats(stack, what)) ?? (await this.#stats(stack, what))),
+    );
+    const missing = this.stacks.filter((_, n) => all[n] === undefined).map(({ name }) => name);
+    return { stats: all.flatMap((one) => one ?? []), missing };
   }
 
   async #stats(stack: WorldStack, what: 'stats' | 'mark'): Promise<Stats | undefined> {
@@ -177,20 +175,10 @@ export class World {
   }
 
   async #tables(stack: WorldStack): Promise<Tables | undefined> {
-    const { code, output } = await this.shell(stack.host).run(`set -- ${container(stack, 'router')}; ${LOOK}`, 15_000);
-    const [links, routes, neighbours, fdb, nft] = output
-      .split('\n')
-      .flatMap((line) => (line.startsWith('=== ') ? [line.slice(4)] : []));
-    if (code === 255 || nft === undefined) return undefined;
-    try {
-      const rows = JSON.parse(links || '[]') as { ifname: string; linkinfo?: { info_data?: { port?: number } } }[];
-      const port = rows.find(({ ifname }) => ifname === 'vxlan0')?.linkinfo?.info_data?.port;
-      if (port === undefined) return undefined;
-      this.#ports.set(stack.name, port);
-      return readTables({ links: links!, routes: routes!, neighbours: neighbours!, fdb: fdb!, nft }, port);
-    } catch {
-      return undefined;
-    }
+    const { code, output } = await this.shell(stack.host).run(`${lookLine(container(stack, 'router'))}`, 15_000);
+    const seen = code === 255 ? undefined : readLook(output);
+    if (seen) this.#ports.set(stack.name, seen.port);
+    return seen?.tables;
   }
 
   /** Memory and open files of every daemon, and the entries of its router. */

@@ -1,0 +1,40 @@
+/** When the chaos campaign calls lost probes a violation: neither of this machine's queues nor of nothing measured. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { count, judge } from '../chaos/lost.ts';
+
+const CALM = { gapMs: 0, lost: 0, sent: 30_000, fewest: 1000, overflow: 0, stallMs: 4, wrong: [] };
+const AROUND = { full: 0, due: 1000, missing: [] };
+const LOSSLESS = { lossless: true };
+
+test('one lost probe is a violation where none may be, and none where some may', () => {
+  assert.match(judge(LOSSLESS, { ...CALM, lost: 1 }, AROUND).violation!, /^1 of 30000 probes lost/);
+  assert.deepEqual(judge({}, { ...CALM, lost: 1 }, AROUND), {});
+  assert.deepEqual(judge(LOSSLESS, CALM, AROUND), {});
+});
+
+test('more lost than were dropped elsewhere is a violation; as many, or fewer, say nothing and are no success either', () => {
+  assert.match(judge(LOSSLESS, { ...CALM, lost: 8 }, { ...AROUND, full: 7 }).violation!, /7 packets by full queues/);
+  assert.match(judge(LOSSLESS, { ...CALM, lost: 7 }, { ...AROUND, full: 7 }).unjudged!, /^7 of/);
+  assert.deepEqual(judge(LOSSLESS, CALM, { ...AROUND, full: 7 }), {});
+});
+
+test('a gap longer than promised is a violation', () => {
+  assert.match(judge({ mostGapMs: 1500 }, { ...CALM, gapMs: 1501, lost: 9 }, AROUND).violation!, /1501 ms/);
+  assert.deepEqual(judge({ mostGapMs: 1500 }, { ...CALM, gapMs: 1500, lost: 9 }, AROUND), {});
+});
+
+test('what was not measured is no success: no counters, too few probes, a service that stood still', () => {
+  assert.match(judge(LOSSLESS, CALM, { ...AROUND, missing: ['two'] }).violation!, /two/);
+  assert.match(judge(LOSSLESS, { ...CALM, fewest: 499 }, AROUND).unjudged!, /499/);
+  assert.match(judge(LOSSLESS, { ...CALM, fewest: 0, sent: 0 }, AROUND).unjudged!, /0 probes/);
+  assert.match(judge(LOSSLESS, { ...CALM, stallMs: 801, lost: 5 }, AROUND).unjudged!, /801 ms/);
+  assert.deepEqual(judge(LOSSLESS, { ...CALM, stallMs: 801 }, AROUND), {});
+});
+
+test('the counters of all services are one: sums, the longest gap and stall, the fewest probes', () => {
+  const pair = { to: 'b', sent: 10, lost: 1, gapMs: 3, silentMs: 0, tcpSilentMs: 0, tcpResets: 0 };
+  const stats = { name: 'a', stallMs: 2, overflow: 1, wrong: ['x'], pairs: [pair, { ...pair, sent: 4, gapMs: 9 }] };
+  const all = count([stats, { ...stats, stallMs: 5, wrong: [] }]);
+  assert.deepEqual(all, { gapMs: 9, lost: 4, sent: 28, fewest: 4, overflow: 2, stallMs: 5, wrong: ['x'] });
+});
