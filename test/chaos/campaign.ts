@@ -84,6 +84,7 @@ export async function inject(world: World, random: Random, fault: Fault, number 
   const began = performance.now();
   const slower = SLOWER[world.source];
   let ownLoss = 0;
+  const hit = new Set<string>();
   const stage: Stage = {
     world,
     random,
@@ -93,6 +94,7 @@ export async function inject(world: World, random: Random, fault: Fault, number 
     ownLoss: (packets) => {
       ownLoss += packets;
     },
+    hit: ({ name }) => void hit.add(name),
   };
   await world.mark();
   const marked = performance.now();
@@ -105,10 +107,10 @@ export async function inject(world: World, random: Random, fault: Fault, number 
   } catch (cause) {
     violation = cause instanceof Violation ? cause.message : `the fault could not be made: ${(cause as Error).message}`;
   }
-  const counts = fault.lossless || fault.mostGapMs !== undefined;
+  const counts = fault.lossless || fault.local || fault.mostGapMs !== undefined;
   if (counts) await sleep(COUNT_MS);
   const { stats, missing } = await world.counters();
-  const seen = count(stats);
+  const seen = count(stats, hit);
   const due = (performance.now() - marked) / world.probeMs;
   const full = ownLoss + backlogDrops() - dropsBefore + seen.overflow;
   if (seen.wrong.length > 0) violation ??= `traffic went to a wrong stack: ${seen.wrong.slice(0, 3).join('; ')}`;

@@ -3,18 +3,17 @@ import { TIMES } from './compose-file.ts';
 import { FILE_FAULTS } from './file-faults.ts';
 import {
   badLine,
-  badOrder,
   crowdComesAndGoes,
   dockerdRestart,
-  everythingBad,
   hostOff,
+  LINE_FAULTS,
   linkDown,
   linkFlap,
   oneWay,
 } from './host-faults.ts';
 import { KERNEL_FAULTS } from './kernel-faults.ts';
 import { addressChanges, clockJump, memoryLimit, upgraded } from './machine-faults.ts';
-import { allServersKilled, serverAway, serverCut } from './servers.ts';
+import { SERVER_FAULTS } from './servers.ts';
 import {
   composeRestart,
   containerKilled,
@@ -28,7 +27,6 @@ import {
 import { type Fault, FIND, SLACK } from './stage.ts';
 
 const { PEER_TIMEOUT } = TIMES;
-const SERVERS = ['etcd', 'dns', 'gossip'] as const;
 
 export const FAULTS: readonly Fault[] = [
   {
@@ -65,6 +63,7 @@ export const FAULTS: readonly Fault[] = [
   { name: 'router-process-stopped', promise: 'no probe lost', within: SLACK, lossless: true, run: pause('router', 5) },
   {
     name: 'router-restarted',
+    local: true,
     mixes: true,
     promise: 'at most 1.5 s without forwarding',
     within: SLACK,
@@ -81,6 +80,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'both-restarted',
+    local: true,
     mixes: true,
     promise: 'restart + 3 s',
     within: SLACK,
@@ -88,6 +88,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'router-container-killed',
+    local: true,
     promise: 'the start that Docker does, and 1.5 s',
     within: SLACK,
     run: containerKilled('router'),
@@ -99,9 +100,16 @@ export const FAULTS: readonly Fault[] = [
     lossless: true,
     run: containerKilled('discovery'),
   },
-  { name: 'stopped-and-started', promise: 'start + 3 s, in either order', within: SLACK, run: inAnyOrder('kept') },
+  {
+    name: 'stopped-and-started',
+    local: true,
+    promise: 'start + 3 s, in either order',
+    within: SLACK,
+    run: inAnyOrder('kept'),
+  },
   {
     name: 'stopped-emptied-and-started',
+    local: true,
     promise: 'start + ANNOUNCE_INTERVAL, in either order',
     within: FIND + SLACK,
     run: inAnyOrder('lost'),
@@ -115,6 +123,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'stack-lost-its-volume',
+    local: true,
     promise: 'gone at once, back after its start + ANNOUNCE_INTERVAL',
     within: FIND + SLACK,
     run: volumeLost,
@@ -196,25 +205,7 @@ export const FAULTS: readonly Fault[] = [
     lossless: true,
     run: crowdComesAndGoes,
   },
-  {
-    name: 'line-reorders',
-    promise: 'peers stay; at once after it ends',
-    within: FIND,
-    run: badOrder('reorder', 5),
-  },
-  {
-    name: 'line-duplicates',
-    promise: 'peers stay, no probe lost',
-    within: FIND,
-    lossless: true,
-    run: badOrder('duplicate', 5),
-  },
-  {
-    name: 'line-loses-reorders-duplicates',
-    promise: 'peers stay; at once after it ends',
-    within: FIND,
-    run: everythingBad,
-  },
+  ...LINE_FAULTS,
   {
     name: 'host-address-changes',
     promise: 'within 10 s, in which Discovery looks at its host, and ANNOUNCE_INTERVAL',
@@ -261,39 +252,15 @@ export const FAULTS: readonly Fault[] = [
     lossless: true,
     run: memoryLimit('router', 6),
   },
-  { name: 'upgraded', promise: 'as both-restarted', within: FIND + SLACK, needsPrevious: true, run: upgraded },
   {
-    name: 'server-killed',
-    promise: 'no probe lost',
-    within: SLACK + 5,
-    lossless: true,
-    sources: SERVERS,
-    run: serverAway('killed', 5),
+    name: 'upgraded',
+    local: true,
+    promise: 'as both-restarted',
+    within: FIND + SLACK,
+    needsPrevious: true,
+    run: upgraded,
   },
-  {
-    name: 'server-paused',
-    promise: 'no probe lost',
-    within: SLACK + 5,
-    lossless: true,
-    sources: SERVERS,
-    run: serverAway('paused', 5),
-  },
-  {
-    name: 'server-cut-off',
-    promise: 'no probe lost',
-    within: SLACK + 5,
-    lossless: true,
-    sources: SERVERS,
-    run: serverCut(5),
-  },
-  {
-    name: 'servers-all-killed',
-    promise: 'no probe lost',
-    within: SLACK + 8,
-    lossless: true,
-    sources: ['etcd', 'dns'],
-    run: allServersKilled,
-  },
+  ...SERVER_FAULTS,
   ...KERNEL_FAULTS,
   ...FILE_FAULTS,
 ];

@@ -62,6 +62,7 @@ export const FILE_FAULTS: readonly Fault[] = [
     mixes: true,
     promise: 'PEER_TIMEOUT',
     within: PEER_TIMEOUT + SLACK,
+    local: true,
     run: async (stage) => {
       await inVolume(`${GARBAGE} >discovery.json; ${GARBAGE} >router.json; touch discovery.json.deadbeef.tmp`)(stage);
       await signal('discovery', 'KILL')(stage);

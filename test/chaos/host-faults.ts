@@ -4,7 +4,7 @@ import { run } from '../../src/process/run.ts';
 import { SMALL, TIMES } from './compose-file.ts';
 import type { ModelStack } from './model.ts';
 import { pick } from './random.ts';
-import { SLACK, type Stage } from './stage.ts';
+import { type Fault, FIND, SLACK, type Stage } from './stage.ts';
 import type { World } from './world.ts';
 
 const LAB = fileURLToPath(new URL('../../scripts/lab.sh', import.meta.url));
@@ -137,7 +137,7 @@ export async function crowdComesAndGoes(stage: Stage): Promise<void> {
 }
 
 /** Packets of all hosts overtake each other, or come twice: what netem would do where the kernel has it. */
-export function badOrder(mode: 'reorder' | 'duplicate' | 'both', seconds: number) {
+function badOrder(mode: 'reorder' | 'duplicate' | 'both', seconds: number) {
   return async ({ world, ownLoss }: Stage) => {
     const words = await world.outside.ok(`python3 /repo/test/chaos/bad-line.py ${mode} ${seconds}`, 60_000);
     const [handled, dropped] = words.split('\n').at(-1)!.split(' ').map(Number);
@@ -147,6 +147,28 @@ export function badOrder(mode: 'reorder' | 'duplicate' | 'both', seconds: number
 }
 
 /** Everything at once: packets lost, overtaking each other, and coming twice. */
-export async function everythingBad(stage: Stage): Promise<void> {
+async function everythingBad(stage: Stage): Promise<void> {
   await Promise.all([badOrder('both', 6)(stage), badLine('numgen random mod 10 < 3 drop', 6)(stage)]);
 }
+
+export const LINE_FAULTS: readonly Fault[] = [
+  {
+    name: 'line-reorders',
+    promise: 'peers stay; at once after it ends',
+    within: FIND,
+    run: badOrder('reorder', 5),
+  },
+  {
+    name: 'line-duplicates',
+    promise: 'peers stay, no probe lost',
+    within: FIND,
+    lossless: true,
+    run: badOrder('duplicate', 5),
+  },
+  {
+    name: 'line-loses-reorders-duplicates',
+    promise: 'peers stay; at once after it ends',
+    within: FIND,
+    run: everythingBad,
+  },
+];

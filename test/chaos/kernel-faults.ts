@@ -83,4 +83,4 @@ const ALL: readonly Fault[] = [
   },
 ];
 
-export const KERNEL_FAULTS: readonly Fault[] = ALL.map((fault) => ({ ...fault, mixes: true }));
+export const KERNEL_FAULTS: readonly Fault[] = ALL.map((fault) => ({ ...fault, mixes: true, local: true }));

@@ -10,6 +10,8 @@ export interface Count {
   readonly sent: number;
   /** Fewest probes of any pair. */
   readonly fewest: number;
+  /** The same of the pairs that are not hit. */
+  readonly others: { readonly lost: number; readonly fewest: number };
   /** Packets that found a full queue at a service's socket. */
   readonly overflow: number;
   /** Longest time in which a service did not get its turn, in milliseconds. */
@@ -18,14 +20,21 @@ export interface Count {
   readonly wrong: readonly string[];
 }
 
-export function count(stats: readonly Stats[]): Count {
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
+
+/** @param hit names of stacks that the fault has hit */
+export function count(stats: readonly Stats[], hit: ReadonlySet<string>): Count {
   const pairs = stats.flatMap((one) => one.pairs);
+  const others = stats
+    .filter(({ name }) => !hit.has(name))
+    .flatMap((one) => one.pairs.filter(({ to }) => !hit.has(to)));
   return {
     gapMs: Math.max(0, ...pairs.map(({ gapMs }) => gapMs)),
-    lost: pairs.reduce((sum, { lost }) => sum + lost, 0),
-    sent: pairs.reduce((sum, { sent }) => sum + sent, 0),
+    lost: sum(pairs.map(({ lost }) => lost)),
+    sent: sum(pairs.map(({ sent }) => sent)),
     fewest: Math.min(...pairs.map(({ sent }) => sent)),
-    overflow: stats.reduce((sum, { overflow }) => sum + overflow, 0),
+    others: { lost: sum(others.map(({ lost }) => lost)), fewest: Math.min(...others.map(({ sent }) => sent)) },
+    overflow: sum(stats.map(({ overflow }) => overflow)),
     stallMs: Math.max(0, ...stats.map((one) => one.stallMs)),
     wrong: stats.flatMap((one) => one.wrong),
   };
@@ -48,21 +57,24 @@ export interface Verdict {
  * @param missing services whose counters could not be read
  */
 export function judge(
-  { lossless, mostGapMs }: Pick<Fault, 'lossless' | 'mostGapMs'>,
-  { gapMs, lost, sent, fewest, stallMs }: Count,
+  { lossless, local, mostGapMs }: Pick<Fault, 'lossless' | 'local' | 'mostGapMs'>,
+  { gapMs, sent, stallMs, ...all }: Count,
   { full, due, missing }: { readonly full: number; readonly due: number; readonly missing: readonly string[] },
 ): Verdict {
-  if (!lossless && mostGapMs === undefined) return {};
+  if (!lossless && !local && mostGapMs === undefined) return {};
   if (missing.length > 0) return { violation: `no counters of ${missing.join(', ')}` };
+  // Where single stacks are hit, theirs may be lost, and may be few: they may have started anew.
+  const { lost, fewest } = local && !lossless ? all.others : all;
   if (fewest < due * LEAST_PART) return { unjudged: `a pair sent ${fewest} probes, ${Math.round(due)} were due` };
   const isGap = mostGapMs !== undefined && gapMs > mostGapMs;
-  const isLoss = lossless && lost > 0;
+  const isLoss = (lossless || local) && lost > 0;
   // A machine that is too busy makes losses, and hides none.
   if (!isGap && !isLoss) return {};
   if (stallMs > STALL_MS) return { unjudged: `a service did not get its turn for ${stallMs} ms` };
   if (isGap) return { violation: `${gapMs} ms without an answer, promised are ${mostGapMs}` };
   // A lost probe is at least one lost packet. Where fewer were dropped elsewhere, the rest is the product's; otherwise all may be either's.
+  const words = `${lost} of ${sent} probes lost${lossless ? '' : ' between stacks that were not hit'}`;
   return lost > full
-    ? { violation: `${lost} of ${sent} probes lost where none may be; ${full} packets by full queues of this machine` }
-    : { unjudged: `${lost} of ${sent} probes lost, and ${full} packets by full queues of this machine` };
+    ? { violation: `${words} where none may be; ${full} packets by full queues of this machine` }
+    : { unjudged: `${words}, and ${full} packets by full queues of this machine` };
 }

@@ -29,6 +29,7 @@ export function mixture(random: Random, faults: readonly Fault[]): Fault {
     promise: 'the longest of theirs',
     within: Math.max(...parts.map(({ within }) => within)) + SLACK,
     lossless: parts.every(({ lossless }) => lossless),
+    local: parts.every(({ lossless, local }) => lossless || local),
     run: async (stage: Stage) => {
       const order = shuffled(stage.random, stage.victims);
       const share = Math.floor(order.length / parts.length);

@@ -3,7 +3,7 @@ import type { SourceName } from '../../src/config/discovery-config.ts';
 import { importDebian } from '../support/lab.ts';
 import { HOSTS } from './compose-file.ts';
 import { pick } from './random.ts';
-import { anyStack, type Stage } from './stage.ts';
+import { anyStack, type Fault, SLACK, type Stage } from './stage.ts';
 import type { World } from './world.ts';
 
 const CLUSTER = HOSTS.map((host) => `m${host}=http://10.77.0.${host}:2380`).join(',');
@@ -109,3 +109,40 @@ export function serverCut(seconds: number) {
     }
   };
 }
+
+const SERVERS = ['etcd', 'dns', 'gossip'] as const;
+
+export const SERVER_FAULTS: readonly Fault[] = [
+  {
+    name: 'server-killed',
+    promise: 'no probe lost',
+    within: SLACK + 5,
+    lossless: true,
+    sources: SERVERS,
+    run: serverAway('killed', 5),
+  },
+  {
+    name: 'server-paused',
+    promise: 'no probe lost',
+    within: SLACK + 5,
+    lossless: true,
+    sources: SERVERS,
+    run: serverAway('paused', 5),
+  },
+  {
+    name: 'server-cut-off',
+    promise: 'no probe lost',
+    within: SLACK + 5,
+    lossless: true,
+    sources: SERVERS,
+    run: serverCut(5),
+  },
+  {
+    name: 'servers-all-killed',
+    promise: 'no probe lost',
+    within: SLACK + 8,
+    lossless: true,
+    sources: ['etcd', 'dns'],
+    run: allServersKilled,
+  },
+];

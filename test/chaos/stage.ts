@@ -15,6 +15,8 @@ export interface Stage {
   readonly settled: (what: string, seconds: number) => Promise<number>;
   /** So many packets were lost by what makes the fault, which had to hand them on. */
   readonly ownLoss: (packets: number) => void;
+  /** This stack is hit. */
+  readonly hit: (stack: WorldStack) => void;
 }
 
 export interface Fault {
@@ -27,6 +29,8 @@ export interface Fault {
   readonly within: number;
   /** Only a control process is away: not one probe may be lost. */
   readonly lossless?: boolean;
+  /** Hits single stacks, chosen by `anyStack`: between two others not one probe may be lost. */
+  readonly local?: boolean;
   /** Longest time that any pair may be without an answer, in milliseconds. */
   readonly mostGapMs?: number;
   /** With which sources of peers; all when absent. */
@@ -45,4 +49,8 @@ export const SLACK = 6;
 /** Until a stack is found that can be heard again. */
 export const FIND = TIMES.ANNOUNCE_INTERVAL + SLACK;
 
-export const anyStack = ({ victims, random }: Stage): WorldStack => pick(random, victims);
+export function anyStack({ victims, random, hit }: Stage): WorldStack {
+  const stack = pick(random, victims);
+  hit(stack);
+  return stack;
+}

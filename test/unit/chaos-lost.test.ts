@@ -3,7 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { count, judge } from '../chaos/lost.ts';
 
-const CALM = { gapMs: 0, lost: 0, sent: 30_000, fewest: 1000, overflow: 0, stallMs: 4, wrong: [] };
+const CALM = {
+  gapMs: 0,
+  lost: 0,
+  sent: 30_000,
+  fewest: 1000,
+  others: { lost: 0, fewest: 1000 },
+  overflow: 0,
+  stallMs: 4,
+  wrong: [],
+};
 const AROUND = { full: 0, due: 1000, missing: [] };
 const LOSSLESS = { lossless: true };
 
@@ -32,9 +41,28 @@ test('what was not measured is no success: no counters, too few probes, a servic
   assert.deepEqual(judge(LOSSLESS, { ...CALM, stallMs: 801 }, AROUND), {});
 });
 
+test('where one stack is hit its own pairs may lose probes and start anew, and no others', () => {
+  assert.deepEqual(judge({ local: true }, { ...CALM, lost: 900, fewest: 3 }, AROUND), {});
+  const others = { lost: 2, fewest: 1000 };
+  assert.match(judge({ local: true }, { ...CALM, lost: 900, others }, AROUND).violation!, /^2 .* not hit/);
+  assert.match(judge({ local: true }, { ...CALM, others: { lost: 0, fewest: 9 } }, AROUND).unjudged!, /sent 9/);
+});
+
 test('the counters of all services are one: sums, the longest gap and stall, the fewest probes', () => {
   const pair = { to: 'b', sent: 10, lost: 1, gapMs: 3, silentMs: 0, tcpSilentMs: 0, tcpResets: 0 };
   const stats = { name: 'a', stallMs: 2, overflow: 1, wrong: ['x'], pairs: [pair, { ...pair, sent: 4, gapMs: 9 }] };
-  const all = count([stats, { ...stats, stallMs: 5, wrong: [] }]);
-  assert.deepEqual(all, { gapMs: 9, lost: 4, sent: 28, fewest: 4, overflow: 2, stallMs: 5, wrong: ['x'] });
+  const all = count(
+    [stats, { ...stats, name: 'b', stallMs: 5, wrong: [], pairs: [{ ...pair, to: 'c' }] }],
+    new Set(['a']),
+  );
+  assert.deepEqual(all, {
+    gapMs: 9,
+    lost: 3,
+    sent: 24,
+    fewest: 4,
+    others: { lost: 1, fewest: 10 },
+    overflow: 2,
+    stallMs: 5,
+    wrong: ['x'],
+  });
 });
