@@ -20,6 +20,8 @@ export interface Launch {
 
 /** A daemon stops within a second by itself. */
 const TERM_MS = 3000;
+/** A killed one is gone at once, unless the machine itself stands still. */
+const KILL_MS = 30_000;
 const POLL_MS = 20;
 
 /** State and start time from /proc/PID/stat, proc(5). The command's name stands in parentheses and may hold any character. */
@@ -105,7 +107,7 @@ async function untilEnded(all: readonly Tracked[], withinMs: number): Promise<bo
 /** Ends a process without a word; it is gone afterwards, and what is started under its name then is another. @throws Error when it stays. */
 export async function killProcess(tracked: Tracked): Promise<void> {
   signalProcess(tracked, 'SIGKILL');
-  if (!(await untilEnded([tracked], TERM_MS))) throw new Error(`process ${tracked.pid} is not gone after SIGKILL`);
+  if (!(await untilEnded([tracked], KILL_MS))) throw new Error(`process ${tracked.pid} is not gone after SIGKILL`);
 }
 
 /** Ends the recorded processes, by SIGTERM and then by SIGKILL, and forgets them. */
@@ -114,7 +116,7 @@ export async function endProcesses(folder: string, names = recordedNames(folder)
   for (const tracked of all) signalProcess(tracked, 'SIGTERM');
   if (!(await untilEnded(all, TERM_MS))) {
     for (const tracked of all) signalProcess(tracked, 'SIGKILL');
-    await untilEnded(all, TERM_MS);
+    await untilEnded(all, KILL_MS);
   }
   for (const name of names) rmSync(recordOf(folder, name), { force: true });
 }

@@ -52,6 +52,7 @@ test('all pairs are connected over TCP within DNS_INTERVAL + 2 s', async (contex
 });
 
 test('a stack that stops is unrouted long before its lease ends, and is back after its start', async (context) => {
+  await hosts.whole();
   await hosts.stop(three);
   const gone = await within(LONG_MS, 'the stopped stack is unrouted', () => hosts.unrouted(three));
   await hosts.start(three);
@@ -63,6 +64,7 @@ test('a stack that stops is unrouted long before its lease ends, and is back aft
 test('a stack that is killed is unrouted by PEER_TIMEOUT', {
   timeout: PEER_TIMEOUT_MS + 2 * LONG_MS,
 }, async (context) => {
+  await hosts.whole();
   await hosts.kill(three);
   const gone = await within(PEER_TIMEOUT_MS + MARGIN_MS, 'the killed stack is unrouted', () => hosts.unrouted(three));
   context.diagnostic(`unrouted ${gone} ms after the kill, PEER_TIMEOUT ${PEER_TIMEOUT_MS} ms`);
@@ -71,6 +73,7 @@ test('a stack that is killed is unrouted by PEER_TIMEOUT', {
 });
 
 test('a killed stack that is back at once is never unrouted', async () => {
+  await hosts.whole();
   await hosts.kill(three);
   await hosts.start(three);
   const end = performance.now() + 2 * INTERVAL_MS;
@@ -81,6 +84,7 @@ test('a killed stack that is back at once is never unrouted', async () => {
 });
 
 test('while the name server is away everything stays connected', async () => {
+  await hosts.whole();
   await bind!.down();
   await sleep(INTERVAL_MS + MARGIN_MS);
   assert.ok(hosts.connecting()());

@@ -19,6 +19,7 @@ test('all pairs are connected over TCP within 5 s', async (context) => {
 });
 
 test('a stack that stops is unrouted at once, and back soon after its start', async (context) => {
+  await hosts.whole();
   const stopping = hosts.stop(three);
   const gone = await within(CONNECT_MS, 'the stopped stack is unrouted', () => hosts.unrouted(three));
   await stopping;
@@ -28,6 +29,7 @@ test('a stack that stops is unrouted at once, and back soon after its start', as
 });
 
 test('a stack that is killed is unrouted within 15 s: its agent dies with it', async (context) => {
+  await hosts.whole();
   await hosts.kill(three);
   const gone = await within(NOTICE_MS, 'the killed stack is unrouted', () => hosts.unrouted(three));
   await hosts.start(three);
@@ -36,6 +38,7 @@ test('a stack that is killed is unrouted within 15 s: its agent dies with it', a
 });
 
 test('a killed stack that is back at once is never unrouted', async () => {
+  await hosts.whole();
   await hosts.kill(three);
   await hosts.start(three);
   const end = performance.now() + NOTICE_MS;
@@ -46,6 +49,7 @@ test('a killed stack that is back at once is never unrouted', async () => {
 });
 
 test('all members but one restart: they find each other again', async (context) => {
+  await hosts.whole();
   for (const stack of [one, two]) await hosts.kill(stack);
   await within(NOTICE_MS, 'the killed ones are unrouted', () => !hosts.routes(three, one) && !hosts.routes(three, two));
   for (const stack of [one, two]) await hosts.start(stack);
@@ -54,15 +58,18 @@ test('all members but one restart: they find each other again', async (context) 
 });
 
 test('a host that is cut off is unrouted within 15 s, and back within 15 s after the cut heals', async (context) => {
+  await hosts.whole();
   context.diagnostic(await cutAndHeal(hosts, { cutMs: 12_000, restart: false }));
 });
 
 // The same of five minutes: test/long.
 test('a cut in which all the others restart and forget heals within 15 s', async (context) => {
+  await hosts.whole();
   context.diagnostic(await cutAndHeal(hosts, { cutMs: 20_000, restart: true }));
 });
 
 test('the seeds are down when a stack starts: it waits for them, and they come', async (context) => {
+  await hosts.whole();
   for (const stack of hosts.stacks) await hosts.stop(stack);
   // Without its memory it knows nobody but the seeds.
   hosts.remove(three, 'gossip.json');

@@ -4,8 +4,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+
+/** For an agent to listen on a busy machine. */
+const START_MS = 20_000;
 
 export const gossipKey = () => randomBytes(32).toString('base64');
 
@@ -27,6 +31,8 @@ export function childrenNamed(parent: number, name: string): number[] {
 
 export interface ForeignAgent {
   readonly child: ChildProcess;
+  /** It came as far as listening, and did not end first. */
+  readonly listens: boolean;
   kill(): Promise<void>;
 }
 
@@ -40,7 +46,19 @@ export interface ForeignOrder {
   readonly join: string;
 }
 
-/** Runs an agent that this project did not configure, on `port`, with its RPC on the next thousand. Resolves when it had time to join. */
+/** Whether something accepts TCP connections there. */
+function hears(port: number, host: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host, timeout: 1000 }, () => end(true));
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.on('error', () => end(false)).on('timeout', () => end(false));
+  });
+}
+
+/** Runs an agent that this project did not configure, on `port`, with its RPC on the next thousand. Resolves when it listens, or has ended. */
 export async function foreignAgent({ root, hostIp, port, tags, key, join: peer }: ForeignOrder): Promise<ForeignAgent> {
   const file = join(root, `foreign-${port}.json`);
   const config = {
@@ -57,9 +75,15 @@ export async function foreignAgent({ root, hostIp, port, tags, key, join: peer }
     stdio: 'ignore',
   });
   const ended = once(child, 'exit');
-  await sleep(400);
+  const listening = () => hears(port, hostIp);
+  let listens = await listening();
+  for (const end = performance.now() + START_MS; !listens && child.exitCode === null && performance.now() < end; ) {
+    await sleep(20);
+    listens = await listening();
+  }
   return {
     child,
+    listens,
     kill: async () => {
       child.kill('SIGKILL');
       await ended;

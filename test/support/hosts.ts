@@ -157,11 +157,24 @@ export class Hosts {
     return this.stacks.flatMap((a) => this.stacks.filter((b) => b !== a).map((b): [Stack, Stack] => [a, b]));
   }
 
+  /** Whatever an earlier test left behind: every cable is plugged, every daemon runs, and all are connected. */
+  async whole(withinMs = 90_000): Promise<void> {
+    for (const stack of this.stacks) {
+      await this.cable(stack, 'up');
+      await this.start(stack);
+    }
+    await within(withinMs, 'all pairs are connected before the test', this.connecting());
+  }
+
   /** Whether every pair can talk to each other over TCP, each time it is asked; a pair that could is not tried again. */
   connecting(): () => boolean {
     const waiting = new Set(this.pairs());
     return () => {
-      for (const pair of waiting) if (this.routes(...pair) && this.reaches(...pair)) waiting.delete(pair);
+      // Both ways before it is tried: without the way back a try waits a second for nothing, and the measurement with it.
+      for (const pair of waiting) {
+        const [a, b] = pair;
+        if (this.routes(a, b) && this.routes(b, a) && this.reaches(a, b)) waiting.delete(pair);
+      }
       return waiting.size === 0;
     };
   }
