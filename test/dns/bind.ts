@@ -118,7 +118,7 @@ export class Bind {
     this.#child = child;
     for (let tries = 0; tries < 400; tries++) {
       if (child.exitCode !== null || child.signalCode !== null) throw new Error(`named ended: ${this.log.slice(-500)}`);
-      if (this.dig('SOA', DOMAIN, '+comments').includes(`status: ${status}`)) return;
+      if (this.dig('SOA', DOMAIN, '+comments', '+tries=1', '+time=1').includes(`status: ${status}`)) return;
       await sleep(25);
     }
     throw new Error(`named does not answer: ${this.log.slice(-500)}`);
@@ -166,7 +166,8 @@ export class Bind {
   /** What Debian's dig says: one line a record, without comments. */
   dig(type: string, name: string, ...options: string[]): string {
     const { address, port } = this.server;
-    const dig = ['dig', `@${address}`, '-p', String(port), '+noall', '+answer', '+tries=1', '+time=1'];
+    // As patient as nsupdate: a busy machine may be late, and a datagram can get lost.
+    const dig = ['dig', `@${address}`, '-p', String(port), '+noall', '+answer', '+tries=4', '+time=3'];
     const [program, ...argv] = inside(this.#options.namespace, [...dig, ...options, type, name]);
     return spawnSync(program!, argv, { encoding: 'utf8' }).stdout;
   }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Stack, until } from '../conformance/lab.ts';
 import { inPrivateNetwork } from '../conformance/network.ts';
 import { Bind, testKey } from './bind.ts';
-import { type Changes, ids, lastMessage, PEER_TIMEOUT_MS, SERVICE, SOON_MS, sees, stack } from './sources.ts';
+import { type Changes, ids, lastMessage, PEER_TIMEOUT_MS, SERVICE, SOON_MS, says, sees, stack } from './sources.ts';
 
 const KEY = testKey();
 const SECONDARY_PORT = 5354;
@@ -75,7 +75,7 @@ test('a primary server that is down costs nobody a peer while a secondary still 
     [one, two].every((stack) => stack.everything()[0]!.stale),
     'but they are stale',
   );
-  assert.match(one.trouble ?? '', /nothing listens there/);
+  await says(one, /nothing listens there/);
   await primary.up();
   await until(
     () => one.works === true && two.works === true,
@@ -158,7 +158,9 @@ test('300 stacks among 300 records of other services, and one with 300 SRV recor
     // 300 stacks at 50 a second: looked at every six seconds although every 0.3 s was asked for.
     const looks = () => viewer.events.filter(({ type }) => type === 'snapshot').length;
     await sleep(3000);
-    assert.equal(looks(), 1, `${looks()} looks in 3 s`);
+    // One more for every six seconds that it took in truth.
+    const most = 1 + Math.floor((performance.now() - began) / 6000);
+    assert.ok(looks() <= most, `${looks()} looks`);
   } finally {
     await large.close();
   }

@@ -44,7 +44,7 @@ async function rowsOf(key: string, ...flags: string[]): Promise<Row[]> {
 
 /** Waits until what etcd holds is what is wanted. */
 async function becomes<T>(read: () => Promise<T>, wanted: T): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 30_000;
   for (let held = await read(); held !== wanted; held = await read()) {
     assert.ok(performance.now() < deadline, `etcd holds ${held}, not ${wanted}`);
     await sleep(20);
@@ -66,14 +66,16 @@ describe('the key', () => {
   });
 
   test('keeps its lease when the record changes', async () => {
-    const stack = stacks.run(etcdConfig(cluster.urls), 1);
+    // Longer than a busy machine stands still: a lease that ends is another test's.
+    const stack = stacks.run(etcdConfig(cluster.urls, { leaseTtlMs: 30_000 }), 1);
     await works(stack);
     const before = (await rowsOf(keyOf(1)))[0]!.lease;
     for (let i = 0; i < 10; i += 1) stack.change({ vxlan_port: 6000 + i });
     const now = async () => JSON.parse((await rowsOf(keyOf(1)))[0]!.value).vxlan_port as number;
     await becomes(now, 6009);
     assert.equal((await rowsOf(keyOf(1)))[0]!.lease, before);
-    assert.equal((await cluster.ctl(['lease', 'list'])).trim().split('\n').length, 2, 'one lease only');
+    // Those of earlier tests may have a moment left.
+    await becomes(async () => (await cluster.ctl(['lease', 'list'])).trim().split('\n').length, 2);
   });
 
   test('comes back when an operator deletes it, and when its lease is revoked', async () => {
@@ -85,7 +87,7 @@ describe('the key', () => {
       if (harm === 'deleted') await cluster.ctl(['del', keyOf(1)]);
       else await cluster.ctl(['lease', 'revoke', (await rowsOf(keyOf(1)))[0]!.lease!]);
       const gone = () => b.events.slice(seen).some((event) => event.type === 'remove' && event.fadeMs);
-      await until(gone, 5000, `${harm}: the others are told`, () => b.events.slice(seen));
+      await until(gone, 20_000, `${harm}: the others are told`, () => b.events.slice(seen));
       await sees(b, [a]);
     }
     monitor.stop();
@@ -131,7 +133,7 @@ describe('the key', () => {
     const decided = () => rivals.filter(({ works }) => works !== undefined);
     await until(
       () => decided().length === 12,
-      10_000,
+      30_000,
       'all have an answer',
       () => rivals.map(({ works }) => works),
     );

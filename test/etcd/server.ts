@@ -46,6 +46,9 @@ export interface ServerOptions {
   readonly unverified?: boolean;
 }
 
+/** For members to serve, and for one of them to lead. */
+const SERVES_MS = 60_000;
+
 const leftovers = new Set<string>();
 
 /** Removes a temporary folder when this process ends. */
@@ -140,6 +143,8 @@ export interface CtlOptions {
   readonly endpoints?: readonly string[];
   readonly user?: string;
   readonly input?: string;
+  /** For an answer. */
+  readonly seconds?: number;
 }
 
 export class EtcdCluster {
@@ -178,11 +183,11 @@ export class EtcdCluster {
 
   /** Waits until every member given answers a linearizable read. */
   async healthy(members: readonly EtcdMember[] = this.members): Promise<void> {
-    const deadline = performance.now() + 60_000;
+    const deadline = performance.now() + SERVES_MS;
     for (const member of members) {
       for (;;) {
         try {
-          await this.ctl(['get', 'health'], { endpoints: [member.url] });
+          await this.ctl(['get', 'health'], { endpoints: [member.url], seconds: 5 });
           break;
         } catch (cause) {
           // An etcd that wants a user says so, and so it serves.
@@ -194,20 +199,25 @@ export class EtcdCluster {
     }
   }
 
-  /** The member that leads, and its id as etcdctl takes it. */
+  /** The member that leads, and its id as etcdctl takes it; once there is one, since an election may be going on. */
   async leader(): Promise<{
     readonly member: EtcdMember;
     readonly others: readonly { member: EtcdMember; id: string }[];
   }> {
-    const status = await this.ctl(['endpoint', 'status', '-w', 'simple']);
-    const rows = status
-      .trim()
-      .split('\n')
-      .map((line) => line.split(', '));
-    const all = this.members.map((member) => ({ member, row: rows.find((row) => row[0] === member.url)! }));
-    const leading = all.find(({ row }) => row[4] === 'true')!;
-    const others = all.filter((each) => each !== leading).map(({ member, row }) => ({ member, id: row[1]! }));
-    return { member: leading.member, others };
+    const deadline = performance.now() + SERVES_MS;
+    for (;;) {
+      const status = await this.ctl(['endpoint', 'status', '-w', 'simple']);
+      const rows = status
+        .trim()
+        .split('\n')
+        .map((line) => line.split(', '));
+      const all = this.members.map((member) => ({ member, row: rows.find((row) => row[0] === member.url) ?? [] }));
+      const leading = all.filter(({ row }) => row[4] === 'true');
+      const others = all.filter((each) => each !== leading[0]).map(({ member, row }) => ({ member, id: row[1]! }));
+      if (leading.length === 1) return { member: leading[0]!.member, others };
+      if (performance.now() > deadline) throw new Error(`etcd has no leader: ${status}`);
+      await sleep(100);
+    }
   }
 
   /** Runs etcdctl. @throws with its message when it fails. */
@@ -216,8 +226,9 @@ export class EtcdCluster {
     const argv = [
       '--endpoints',
       (how.endpoints ?? this.urls).join(','),
-      '--dial-timeout=2s',
-      '--command-timeout=5s',
+      '--dial-timeout=5s',
+      // A busy machine may not get to it for seconds.
+      `--command-timeout=${how.seconds ?? 30}s`,
       ...(how.user ? ['--user', how.user] : []),
       ...(tls ? ['--cacert', tls.ca] : []),
       ...(tls?.client ? ['--cert', tls.client.cert, '--key', tls.client.key] : []),
