@@ -103,7 +103,7 @@ test('it is live: traffic moves, a stack that comes, breaks and goes is seen and
   assert.match(await stack(page, 'search').innerText(), /↓ 1\.0 MB\/s/);
   demo.add({ stack_id: 'newcomer', host_ip: '10.0.1.9' });
   await stack(page, 'newcomer').waitFor();
-  assert.match(await page.locator('#news').innerText(), /newcomer/);
+  await page.locator('#news', { hasText: 'newcomer' }).waitFor({ state: 'attached' });
   demo.measure('newcomer', { silent: 7, loss: 1 });
   await page.locator('.stack[data-health="broken"]', { hasText: 'newcomer' }).waitFor();
   demo.remove('newcomer');
