@@ -175,7 +175,7 @@ export class World {
   }
 
   async #tables(stack: WorldStack): Promise<Tables | undefined> {
-    const { code, output } = await this.shell(stack.host).run(`${lookLine(container(stack, 'router'))}`, 15_000);
+    const { code, output } = await this.shell(stack.host).run(lookLine(container(stack, 'router')), 15_000);
     const seen = code === 255 ? undefined : readLook(output);
     if (seen) this.#ports.set(stack.name, seen.port);
     return seen?.tables;

@@ -14,7 +14,7 @@ export interface Doomed {
 export interface Ended {
   /** How long `Source.stop` took, in milliseconds. */
   readonly stopMs: number;
-  /** Exit status; not 0 when it did not end by itself, so that something was still open. */
+  /** Exit status; null when it did not end by itself within 5 s, so that something was still open. */
   readonly code: number | null;
 }
 

@@ -6,8 +6,7 @@ import type { StackRecord } from '../../src/record/record.ts';
 import type { Doomed, Ended } from './harness.ts';
 
 const MAIN = fileURLToPath(new URL('./stack-main.ts', import.meta.url));
-/** For a busy machine; one that has something open ends by `disconnect` of stack-main.ts before, with another status. */
-const END_MS = 30_000;
+const END_MS = 5000;
 
 export interface StackOrder {
   /** URL of a module that exports `createSource(options, record): Source`. */

@@ -12,7 +12,7 @@ export const INTERVAL_MS = 300;
 /** Twenty intervals: a stack renews every two seconds, and may be late by four on a busy machine. */
 export const PEER_TIMEOUT_MS = 6000;
 /** Generous: the machine is shared. */
-export const SOON_MS = 30_000;
+export const SOON_MS = 15_000;
 
 export interface Changes {
   readonly servers?: DnsConfig['servers'];

@@ -76,7 +76,7 @@ export class DaemonProcess {
     writeFileSync(join(this.#folder, 'router.json'), JSON.stringify(content));
   }
 
-  async until(what: string, holds: () => boolean, withinMs = 60_000): Promise<void> {
+  async until(what: string, holds: () => boolean, withinMs = 20_000): Promise<void> {
     const seen = () => ({ health: this.health, file: this.file, log: this.log.split('\n').slice(-8) });
     await until(holds, withinMs, what, seen);
   }

@@ -32,7 +32,7 @@ describe('the watch', () => {
   after(() => proxy.stop());
 
   const watches = () => proxy.carrying('/v3/watch');
-  const watchRuns = () => until(() => watches() === 1, 20_000, 'one watch runs', watches);
+  const watchRuns = () => until(() => watches() === 1, 5000, 'one watch runs', watches);
   const silenceWatch = async () => {
     await watchRuns();
     proxy.silence('/v3/watch');
@@ -46,7 +46,7 @@ describe('the watch', () => {
     await stacks.stop();
     await until(
       () => proxy.connections === 0,
-      10_000,
+      2000,
       'no connection stays',
       () => proxy.connections,
     );
@@ -123,7 +123,7 @@ describe('the store', () => {
       own.members[0]!.resume();
       await until(
         () => a.has(b.record) && a.works === true && b.works === true,
-        30_000,
+        10_000,
         'etcd is back',
         () => a.events.slice(-4),
       );

@@ -44,7 +44,7 @@ async function rowsOf(key: string, ...flags: string[]): Promise<Row[]> {
 
 /** Waits until what etcd holds is what is wanted. */
 async function becomes<T>(read: () => Promise<T>, wanted: T): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 10_000;
   for (let held = await read(); held !== wanted; held = await read()) {
     assert.ok(performance.now() < deadline, `etcd holds ${held}, not ${wanted}`);
     await sleep(20);

@@ -23,10 +23,9 @@ export class Stacks {
   }
 }
 
-/** For what no promise is about: the machine is shared. */
-const SOON_MS = 30_000;
+const TEN_SECONDS = 10_000;
 
-export async function works(stack: Stack, withinMs = SOON_MS): Promise<void> {
+export async function works(stack: Stack, withinMs = TEN_SECONDS): Promise<void> {
   await until(
     () => stack.works === true,
     withinMs,
@@ -36,14 +35,14 @@ export async function works(stack: Stack, withinMs = SOON_MS): Promise<void> {
 }
 
 /** Waits for a failing state whose message matches, and returns that message. */
-export async function fails(stack: Stack, pattern: RegExp, withinMs = SOON_MS): Promise<string> {
+export async function fails(stack: Stack, pattern: RegExp, withinMs = TEN_SECONDS): Promise<string> {
   const matches = () => pattern.test(stack.trouble ?? '');
   await until(matches, withinMs, `${stack.record.stack_id} says ${pattern}`, () => stack.events.slice(-4));
   return stack.trouble!;
 }
 
 /** Waits until `viewer` has exactly these peers, none of them stale. */
-export async function sees(viewer: Stack, others: readonly Stack[], withinMs = SOON_MS): Promise<void> {
+export async function sees(viewer: Stack, others: readonly Stack[], withinMs = TEN_SECONDS): Promise<void> {
   const complete = () => {
     const known = viewer.everything();
     const fresh = known.every(({ stale }) => !stale);

@@ -14,8 +14,6 @@ import { allSeeAll, Stacks, until } from './stacks.ts';
 
 const WRAPPER = fileURLToPath(new URL('../../discovery/serf.sh', import.meta.url));
 const KEY = gossipKey();
-/** For what no promise is about: the machine is shared. */
-const SOON_MS = 30_000;
 
 await inPrivateNetwork(import.meta.url);
 const stacks = new Stacks();
@@ -41,7 +39,7 @@ test('secrets are in files of this user alone, in no argument and no environment
   const stack = stacks.run(1, { keys: [KEY] });
   await until(
     () => stack.works === true,
-    SOON_MS,
+    10_000,
     'it works',
     () => stack.events,
   );
@@ -64,7 +62,7 @@ test('the RPC is closed to whoever does not know the token', async () => {
   const stack = stacks.run(1);
   await until(
     () => stack.works === true,
-    SOON_MS,
+    10_000,
     'it works',
     () => stack.events,
   );
@@ -83,14 +81,14 @@ test('an agent that dies is started again; the peers stay on both sides', async 
   process.kill(before, 'SIGKILL');
   await until(
     () => a.lastState?.ok === false,
-    SOON_MS,
+    2000,
     'it says so',
     () => a.lastState,
   );
   assert.match(a.lastState!.message!, /^Serf ended \(SIGKILL\); trying again in 0\.25 s, the peers stay until then$/);
   await until(
     () => a.lastState?.ok === true,
-    SOON_MS,
+    15_000,
     'it works again',
     () => a.lastState,
   );
@@ -113,14 +111,14 @@ test('an agent that hangs is noticed and started again', async () => {
   process.kill(hanging, 'SIGSTOP');
   await until(
     () => a.lastState?.ok === false,
-    SOON_MS,
+    20_000,
     'it says so',
     () => a.lastState,
   );
   assert.match(a.lastState!.message!, /did not answer members within/);
   await until(
     () => a.lastState?.ok === true,
-    SOON_MS,
+    20_000,
     'it works again',
     () => a.lastState,
   );
@@ -141,7 +139,7 @@ test('a stack that knows nobody and is found by the others: it is seen after eve
     rmSync(`${a.folder}.json`);
     await until(
       () => b.sees.length === 0,
-      SOON_MS,
+      3000,
       'it is gone',
       () => b.events.slice(-3),
     );
@@ -153,7 +151,7 @@ test('a stack that restarts while its seeds are down finds the others by what it
   const seed = stacks.run(1);
   await until(
     () => seed.works === true,
-    SOON_MS,
+    10_000,
     'the seed works',
     () => seed.events,
   );
@@ -172,14 +170,14 @@ test('another key: both sides say so in plain words, nobody sees a wrong peer', 
   const a = stacks.run(1, { keys: [KEY] });
   await until(
     () => a.works === true,
-    SOON_MS,
+    10_000,
     'it works',
     () => a.events,
   );
   const b = stacks.run(2, { keys: [gossipKey()] });
   await until(
     () => b.lastState?.ok === false,
-    SOON_MS,
+    10_000,
     'the newcomer says so',
     () => b.events,
   );
@@ -189,7 +187,7 @@ test('another key: both sides say so in plain words, nobody sees a wrong peer', 
   );
   await until(
     () => a.dropped('gossip with another key').length > 0,
-    SOON_MS,
+    5000,
     'the other too',
     () => a.events,
   );
@@ -200,7 +198,7 @@ test('another key: both sides say so in plain words, nobody sees a wrong peer', 
   const c = stacks.run(3);
   await until(
     () => c.lastState?.ok === false,
-    SOON_MS,
+    10_000,
     'one without a key says so',
     () => c.events,
   );
@@ -219,7 +217,7 @@ test('a record that does not fit is told with what to shorten, and the last one 
   a.change({ subnets, public_keys: keys });
   await until(
     () => a.lastState?.ok === false,
-    SOON_MS,
+    5000,
     'it says so',
     () => a.lastState,
   );
@@ -230,14 +228,14 @@ test('a record that does not fit is told with what to shorten, and the last one 
   await allSeeAll([a, b]);
   await until(
     () => a.lastState?.ok === true,
-    SOON_MS,
+    5000,
     'all is well again',
     () => a.lastState,
   );
   const late = stacks.run(3, {}, { subnets, public_keys: keys });
   await until(
     () => late.lastState?.ok === false,
-    SOON_MS,
+    5000,
     'a stack that starts with one says so',
     () => late.lastState,
   );
@@ -256,7 +254,7 @@ test('the size of tags is counted as Serf counts it, to the byte', async () => {
   const tooLarge = await foreignAgent({ ...order, port: 9001, tags: exactly(MAX_TAG_BYTES + 1) });
   await until(
     () => tooLarge.child.exitCode !== null,
-    SOON_MS,
+    5000,
     'one byte more is refused',
     () => undefined,
   );
@@ -277,7 +275,7 @@ test('a port that is taken: the next one; when all are, a message that names the
     const none = stacks.run(3, { port: 65_535 });
     await until(
       () => none.lastState?.ok === false,
-      SOON_MS,
+      5000,
       'it says so',
       () => none.events,
     );
@@ -295,7 +293,7 @@ test('an address of something before the host (NAT): the agent listens on all of
   const stack = stacks.run(1, {}, { host_ip: '203.0.113.7' });
   await until(
     () => stack.works === true,
-    SOON_MS,
+    10_000,
     'it works',
     () => stack.events,
   );
@@ -315,7 +313,7 @@ test("a host's address that changes: the agent follows, and the others with it",
     await allSeeAll([a, b]);
     await until(
       () => /10\.99\.0\.2:794[67]/.test(a.lastState?.message ?? ''),
-      SOON_MS,
+      10_000,
       'it listens there',
       () => a.lastState,
     );
@@ -332,7 +330,7 @@ test('without Serf: a message that names it, again and again, and no crash', asy
     const stack = stacks.run(1);
     await until(
       () => stack.lastState?.ok === false,
-      SOON_MS,
+      5000,
       'it says so',
       () => stack.events,
     );

@@ -58,13 +58,13 @@ test('with `serf keys` on one running stack: install, use, remove', async () => 
   process.kill(two.pid, 'SIGKILL');
   await until(
     () => two.lastState?.ok === false,
-    30_000,
+    5000,
     'it says so',
     () => two.lastState,
   );
   await until(
     () => two.lastState?.ok === true,
-    30_000,
+    15_000,
     'it works again',
     () => two.lastState,
   );
@@ -75,7 +75,7 @@ test('with `serf keys` on one running stack: install, use, remove', async () => 
   const forgotten = stacks.run(5, { keys: [OLD] });
   await until(
     () => forgotten.lastState?.ok === false,
-    30_000,
+    10_000,
     'one with the old key is told',
     () => forgotten.events,
   );

@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { knock } from '../../src/sources/gossip/ports.ts';
 
 /** For an agent to listen on a busy machine. */
 const START_MS = 20_000;
@@ -46,18 +46,6 @@ export interface ForeignOrder {
   readonly join: string;
 }
 
-/** Whether something accepts TCP connections there. */
-function hears(port: number, host: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ port, host, timeout: 1000 }, () => end(true));
-    const end = (answer: boolean) => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.on('error', () => end(false)).on('timeout', () => end(false));
-  });
-}
-
 /** Runs an agent that this project did not configure, on `port`, with its RPC on the next thousand. Resolves when it listens, or has ended. */
 export async function foreignAgent({ root, hostIp, port, tags, key, join: peer }: ForeignOrder): Promise<ForeignAgent> {
   const file = join(root, `foreign-${port}.json`);
@@ -75,7 +63,7 @@ export async function foreignAgent({ root, hostIp, port, tags, key, join: peer }
     stdio: 'ignore',
   });
   const ended = once(child, 'exit');
-  const listening = () => hears(port, hostIp);
+  const listening = () => knock(`${hostIp}:${port}`, 1000, new AbortController().signal);
   let listens = await listening();
   for (const end = performance.now() + START_MS; !listens && child.exitCode === null && performance.now() < end; ) {
     await sleep(20);

@@ -10,7 +10,7 @@ import { HOST_IP } from '../conformance/network.ts';
 import { record } from '../support/records.ts';
 import { childrenNamed } from './serf.ts';
 
-const SEEN_MS = 30_000;
+const SEEN_MS = 15_000;
 
 /** A stack with the folder of its agent. */
 export class GossipStack extends Stack {

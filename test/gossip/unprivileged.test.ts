@@ -68,7 +68,7 @@ test('two daemons without any right find each other, and write nowhere else', as
     }
   };
   const met = () => peers(a)[0]?.stack_id === 'stack-b' && peers(b)[0]?.stack_id === 'stack-a';
-  await within(40_000, 'they find each other', met);
+  await within(20_000, 'they find each other', met);
   // Files that are being written have a name of their own for a moment.
   const written = (folder: string) =>
     readdirSync(folder)
@@ -82,6 +82,6 @@ test('two daemons without any right find each other, and write nowhere else', as
   const ended = new Promise((resolve) => a.child.once('exit', resolve));
   a.child.kill('SIGTERM');
   assert.equal(await ended, 0);
-  await within(20_000, 'the goodbye is heard', () => peers(b).length === 0);
+  await within(5000, 'the goodbye is heard', () => peers(b).length === 0);
   assert.deepEqual(written(a.run), ['health']);
 });

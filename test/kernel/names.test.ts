@@ -216,9 +216,6 @@ test('everything else goes outside as it is, also names of the domain that are n
   outside.mute = true;
   // More than may wait for the outside at a time, and the stacks' names are answered all the same.
   const waiting = Array.from({ length: 300 }, () => answer(query('example.org', 'A'), '172.30.0.9'));
-  // Until the socket's queue has been read, or the next question would have no room in it.
-  const read = outside.asked.length;
-  while (outside.asked.length === read) await new Promise((resolve) => setTimeout(resolve, 20));
   await new Promise((resolve) => setTimeout(resolve, 200));
   assert.deepEqual(data(await look('web.stack-a.internal')), ['172.30.0.4']);
   const rcodes = (await Promise.all(waiting)).map((bytes) => bytes && packet.decode(bytes).rcode);
@@ -228,15 +225,14 @@ test('everything else goes outside as it is, also names of the domain that are n
 });
 
 test("another stack's router is answered for this stack alone; its services, and strangers, get nothing", async () => {
-  const ask = (name: string, type = 'A', from = B.gateway_ip) => answer(query(name, type), from, A.gateway_ip);
+  const ask = (name: string, type = 'A', from = B.gateway_ip) => answer(query(name, type), from, A.gateway_ip, 500);
   const rcode = async (...words: Parameters<typeof ask>) => packet.decode((await ask(...words))!).rcode;
   assert.equal(await rcode('web.stack-a'), 'NOERROR');
   for (const name of ['example.org', 'web.gone', 'web.stack-b', 'web.stack-a.internal'])
     assert.equal(await rcode(name), 'REFUSED', name);
   assert.equal(await rcode('4.0.31.172.in-addr.arpa', 'PTR'), 'REFUSED');
   outside.asked.length = 0;
-  for (const name of ['web.stack-a', 'example.org'])
-    assert.equal(await answer(query(name, 'A'), '172.31.0.9', A.gateway_ip, 500), undefined, name);
+  for (const name of ['web.stack-a', 'example.org']) assert.equal(await ask(name, 'A', '172.31.0.9'), undefined, name);
   assert.deepEqual(outside.asked, []);
 });
 

@@ -28,7 +28,7 @@ const SINK = `require('net').createServer((c) => { let n = 0; c.on('data', (d) =
   .listen(9000, '0.0.0.0', () => console.log('listening'))`;
 const source = (
   address: string,
-) => `const s = require('net').connect({ host: '${address}', port: 9000, timeout: 15000 }, () => s.end(Buffer.alloc(${BYTES})));
+) => `const s = require('net').connect({ host: '${address}', port: 9000, timeout: 8000 }, () => s.end(Buffer.alloc(${BYTES})));
   s.on('timeout', () => { console.error('no answer'); process.exit(1); }); s.on('error', (e) => { console.error(e.message); process.exit(1); }); s.pipe(process.stdout)`;
 
 /** Starts the sink in a router. Returns what ends it. */
@@ -40,7 +40,7 @@ async function sink(stack: Stack): Promise<() => void> {
 }
 
 const send = (from: Stack, to: Stack): Promise<Result> =>
-  run(inRouter(from, [process.execPath, '-e', source(stackAddresses(to).gateway)]), '', 60_000);
+  run(inRouter(from, [process.execPath, '-e', source(stackAddresses(to).gateway)]), '', 30_000);
 
 before(async () => {
   await up(TOPOLOGY);
@@ -64,7 +64,7 @@ test('every router has 20 MB of TCP to every other one, also on its own host', a
 test('a datagram that must be fragmented arrives', async () => {
   const [a, b, c] = TOPOLOGY.stacks as [Stack, Stack, Stack];
   for (const to of [b, c]) {
-    const ping = await run(inRouter(a, ['ping', '-c', '1', '-W', '15', '-s', '4000', stackAddresses(to).gateway]));
+    const ping = await run(inRouter(a, ['ping', '-c', '1', '-W', '3', '-s', '4000', stackAddresses(to).gateway]));
     assert.match(ping.stdout, / 0% packet loss/, to.name);
   }
 });

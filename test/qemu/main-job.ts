@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { logTail } from '../../src/embedded/daemons.ts';
 import { up } from '../../src/embedded/embedded.ts';
 import { logOf, processFolder } from '../../src/embedded/folders.ts';
-import { type Endpoint, measurePath, type Outcome, orderedPairs, type Path } from '../../src/embedded/paths.ts';
+import { type Endpoint, measurePath, orderedPairs } from '../../src/embedded/paths.ts';
 import { recorded, signalProcess } from '../../src/embedded/processes.ts';
 import { untilReady } from '../../src/embedded/readiness.ts';
 import { quickstartTopology } from '../../src/embedded/topology.ts';
@@ -20,19 +20,10 @@ const PATIENCE_MS = 120_000;
 
 const say = (step: string, what: object = {}) => process.stdout.write(`${JSON.stringify({ step, ...what })}\n`);
 
-/** The probe gives up after 6 s of silence; an emulated processor on a busy machine is silent for longer at times. */
-async function measured(path: Path): Promise<Outcome> {
-  const deadline = performance.now() + PATIENCE_MS / 4;
-  for (;;) {
-    const outcome = await measurePath(PREFIX, path);
-    if (outcome.ok || performance.now() > deadline) return outcome;
-  }
-}
-
 async function measureAll(endpoints: readonly Endpoint[]): Promise<number> {
   let connected = 0;
   for (const path of orderedPairs(endpoints)) {
-    const outcome = await measured(path);
+    const outcome = await measurePath(PREFIX, path);
     if (outcome.ok) connected += 1;
     const mbit = outcome.ok ? Math.round(outcome.bitsPerSecond / 1e6) : undefined;
     say('path', {
