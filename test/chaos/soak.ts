@@ -51,7 +51,8 @@ function growth(series: readonly Series[], daemon: string, field: Field): number
     const values = series
       .filter(({ seconds }) => seconds >= from && seconds <= from + length)
       .flatMap(({ samples }) => samples.find((one) => one.daemon === daemon)?.[field] ?? []);
-    return field === 'rssKb' ? Math.min(...values) : median(values);
+    // A daemon that was not seen has not been found flat: NaN is no growth that passes.
+    return field === 'rssKb' && values.length > 0 ? Math.min(...values) : median(values);
   };
   return of(end - length) - of(WARM_S);
 }
@@ -61,7 +62,7 @@ export function verdicts(series: readonly Series[]): { daemon: string; field: Fi
   return daemons.flatMap((daemon) =>
     FIELDS.map((field) => {
       const grew = growth(series, daemon, field);
-      return { daemon, field, grew, bad: grew > MOST_GROWTH[field] };
+      return { daemon, field, grew, bad: !(grew <= MOST_GROWTH[field]) };
     }),
   );
 }
