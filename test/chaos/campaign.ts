@@ -32,8 +32,6 @@ export interface Result {
 }
 
 const POLL_MS = 100;
-/** Unanswered probes are counted after two seconds; waited for only where a number is promised. */
-const COUNT_MS = 2200;
 /** Some sources are slower than multicast: a lease has to end, a zone to be read. Seconds more for what has to be found or missed. */
 const SLOWER: Readonly<Record<SourceName, number>> = { multicast: 0, etcd: 6, dns: 6, gossip: 15 };
 /** Right once may be luck in the middle of a change. */
@@ -108,8 +106,7 @@ export async function inject(world: World, random: Random, fault: Fault, number 
     violation = cause instanceof Violation ? cause.message : `the fault could not be made: ${(cause as Error).message}`;
   }
   const counts = fault.lossless || fault.local || fault.mostGapMs !== undefined;
-  if (counts) await sleep(COUNT_MS);
-  const { stats, missing } = await world.counters();
+  const { stats, missing } = await (counts ? world.settledCounters() : world.counters());
   const seen = count(stats, hit);
   const due = (performance.now() - marked) / world.probeMs;
   const full = ownLoss + backlogDrops() - dropsBefore + seen.overflow;

@@ -1,10 +1,24 @@
-/** What a router's kernel holds, read from outside. */
+/** Whether a stack's daemons run, and what its router's kernel holds; read from outside. */
 import { readTables, type Tables } from './model.ts';
 
-/** Prints what a router's kernel holds; the parts are told apart by lines of their own. */
+export const ROLES = ['discovery', 'router'] as const;
+type Role = (typeof ROLES)[number];
+
+export interface Look {
+  /** Daemons without a process. A kernel may be right while its daemon is still away, and what comes next would then hit two at once. */
+  readonly away: readonly Role[];
+  readonly tables: Tables;
+  /** UDP port of the tunnel. */
+  readonly port: number;
+}
+
+/** Prints it; the parts are told apart by lines of their own. `$1` and `$2` are the containers, in the order of ROLES. */
 const LOOK = [
-  'pid=$(docker inspect -f "{{.State.Pid}}" "$1")',
-  'n="nsenter --net=/proc/$pid/ns/net"',
+  'set -- $(docker inspect -f "{{.State.Pid}}" "$1" "$2")',
+  'n="nsenter --net=/proc/$2/ns/net"',
+  // The supervising shell and tini have other names.
+  'daemon() { pgrep --ns "$1" --nslist pid "^(node|MainThread|docker-router)" | wc -l; }',
+  'echo "=== $(daemon "$1") $(daemon "$2")"',
   ...[
     'ip -j -d addr show',
     'ip -j -4 route show',
@@ -14,12 +28,13 @@ const LOOK = [
   ].map((command) => `echo; echo "=== $($n ${command} 2>/dev/null | tr -d "\\n")"`),
 ].join('; ');
 
-/** A line of shell for the router's host. */
-export const lookLine = (container: string): string => `set -- ${container}; ${LOOK}`;
+/** A line of shell for the stack's host. */
+export const lookLine = (containerOf: (role: Role) => string): string =>
+  `set -- ${ROLES.map(containerOf).join(' ')}; ${LOOK}`;
 
-/** What that printed: the tables, and the UDP port of the tunnel. undefined when it is not whole, as of a router that is not there. */
-export function readLook(output: string): { tables: Tables; port: number } | undefined {
-  const [links, routes, neighbours, fdb, nft] = output
+/** What that printed. undefined when it is not whole, as of a router that is not there. */
+export function readLook(output: string): Look | undefined {
+  const [daemons, links, routes, neighbours, fdb, nft] = output
     .split('\n')
     .flatMap((line) => (line.startsWith('=== ') ? [line.slice(4)] : []));
   if (nft === undefined) return undefined;
@@ -27,7 +42,9 @@ export function readLook(output: string): { tables: Tables; port: number } | und
     const rows = JSON.parse(links || '[]') as { ifname: string; linkinfo?: { info_data?: { port?: number } } }[];
     const port = rows.find(({ ifname }) => ifname === 'vxlan0')?.linkinfo?.info_data?.port;
     if (port === undefined) return undefined;
+    const counts = daemons!.split(' ');
     return {
+      away: ROLES.filter((_, n) => counts[n] === '0'),
       tables: readTables({ links: links!, routes: routes!, neighbours: neighbours!, fdb: fdb!, nft }, port),
       port,
     };

@@ -1,6 +1,6 @@
 /** What lost probes say of the product, and when they say nothing. Pure. */
 import type { Fault } from './stage.ts';
-import type { Stats } from './world.ts';
+import type { Stats } from './stats.ts';
 
 /** What the services have counted since the fault began. */
 export interface Count {

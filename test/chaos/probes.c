@@ -20,7 +20,7 @@ enum { PORT = 7090, PROBE = 1, ANSWER = 2, TARGETS = 16, BATCH = 64, BYTES = 256
 enum { RING = 8192 };
 // A machine that wakes this process late is sent what was due, though never a burst of more.
 enum { MOST_AT_ONCE = 50 };
-static const double LOST_MS = 2000, ANSWERED_MS = 500, TICK_MS = 1;
+static const double LOST_MS = 2000, ANSWERED_MS = 500, OPEN_MS = 250, TICK_MS = 1;
 
 struct target {
   char name[32];
@@ -183,6 +183,14 @@ static double longest_gap(const struct target *target, double now) {
   return longest;
 }
 
+// Neither answered nor lost, and no longer so young that an answer may be on its way.
+static unsigned still_open(const struct target *target, double now) {
+  unsigned open = 0;
+  for (uint32_t seq = target->oldest; seq <= target->seq && now - target->sent_at[seq % RING] >= OPEN_MS; seq++)
+    open += !target->is_answered[seq % RING];
+  return open;
+}
+
 static void probe(double now) {
   for (int t = 0; t < many; t++) {
     struct target *target = &targets[t];
@@ -235,9 +243,9 @@ static void stats(void) {
   for (int t = 0; t < many; t++) {
     struct target *target = &targets[t];
     settle(target, now);
-    printf("%s{\"to\":\"%s\",\"sent\":%llu,\"answered\":%llu,\"lost\":%llu,\"gapMs\":%.0f,\"silentMs\":%.0f}", t ? "," : "", target->name,
-           (unsigned long long)target->sent, (unsigned long long)target->answered, (unsigned long long)target->lost, longest_gap(target, now),
-           now - target->answered_at);
+    printf("%s{\"to\":\"%s\",\"sent\":%llu,\"answered\":%llu,\"lost\":%llu,\"open\":%u,\"gapMs\":%.0f,\"silentMs\":%.0f}", t ? "," : "",
+           target->name, (unsigned long long)target->sent, (unsigned long long)target->answered, (unsigned long long)target->lost,
+           still_open(target, now), longest_gap(target, now), now - target->answered_at);
   }
   printf("]}\n");
   fflush(stdout);

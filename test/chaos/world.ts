@@ -1,35 +1,14 @@
 /** Three hosts, six stacks, traffic between all pairs: made in a lab that is up, and observed. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { SourceName } from '../../src/config/discovery-config.ts';
 import { vtepMac } from '../../src/net/mac.ts';
 import { run } from '../../src/process/run.ts';
 import { composeFile, HOSTS, prepareHost, STACKS, type WorldStack } from './compose-file.ts';
 import { HostShell } from './host-shell.ts';
-import { lookLine, readLook } from './look.ts';
-import { connected, type Damage, differences, expectedTables, type ModelStack, type Tables, WHOLE } from './model.ts';
-
-/** A path carries traffic when an answer came within this time. */
-const ALIVE_MS = 700;
-const TCP_ALIVE_MS = 3000;
-
-interface Pair {
-  readonly to: string;
-  readonly sent: number;
-  readonly lost: number;
-  readonly gapMs: number;
-  readonly silentMs: number;
-  readonly tcpSilentMs: number;
-  readonly tcpResets: number;
-}
-export interface Stats {
-  readonly name: string;
-  /** Longest time in which the service did not get its turn, in milliseconds. */
-  readonly stallMs: number;
-  /** Packets that came to the service and found its socket's queue full. */
-  readonly overflow: number;
-  readonly wrong: readonly string[];
-  readonly pairs: readonly Pair[];
-}
+import { type Look, lookLine, ROLES, readLook } from './look.ts';
+import { connected, type Damage, differences, expectedTables, type ModelStack, WHOLE } from './model.ts';
+import { anyOpen, LOST_MS, OPEN_MS, type Stats, silences } from './stats.ts';
 
 /** One daemon at one moment. */
 export interface Sample {
@@ -161,6 +140,18 @@ export class World {
     return { stats: all.flatMap((one) => one ?? []), missing };
   }
 
+  /** The same when every probe that was sent before the call is answered or lost; a loss is certain after two seconds. */
+  async settledCounters(): Promise<{ stats: Stats[]; missing: string[] }> {
+    const began = performance.now();
+    // What was sent last before the call is old enough to be counted as open after this.
+    await sleep(OPEN_MS);
+    for (;;) {
+      const seen = await this.counters();
+      if (!anyOpen(seen.stats) || performance.now() - began > LOST_MS + OPEN_MS) return seen;
+      await sleep(OPEN_MS / 2);
+    }
+  }
+
   async #stats(stack: WorldStack, what: 'stats' | 'mark'): Promise<Stats | undefined> {
     if (this.damage.down.has(stack.name)) return undefined;
     const { code, output } = await this.shell(stack.host).run(
@@ -174,20 +165,21 @@ export class World {
     }
   }
 
-  async #tables(stack: WorldStack): Promise<Tables | undefined> {
-    const { code, output } = await this.shell(stack.host).run(lookLine(container(stack, 'router')), 15_000);
+  async #look(stack: WorldStack): Promise<Look | undefined> {
+    const line = lookLine((role) => container(stack, role));
+    const { code, output } = await this.shell(stack.host).run(line, 15_000);
     const seen = code === 255 ? undefined : readLook(output);
     if (seen) this.#ports.set(stack.name, seen.port);
-    return seen?.tables;
+    return seen;
   }
 
   /** Memory and open files of every daemon, and the entries of its router. */
   async sample(): Promise<Sample[]> {
     const all = await Promise.all(
       this.stacks.map(async (stack) => {
-        const tables = await this.#tables(stack);
-        const objects = Object.values(tables ?? {}).reduce((sum, lines) => sum + lines.length, 0);
-        const roles = ['discovery', 'router'].map(async (role): Promise<Sample[]> => {
+        const look = await this.#look(stack);
+        const objects = Object.values(look?.tables ?? {}).reduce((sum, lines) => sum + lines.length, 0);
+        const roles = ROLES.map(async (role): Promise<Sample[]> => {
           const line = `p=$(${daemonPid(this.container(stack, role))}); awk '/VmRSS/ { print $2 }' /proc/$p/status; ls /proc/$p/fd | wc -l`;
           const [rssKb, files] = (await this.shell(stack.host).ok(line)).split('\n').map(Number);
           return rssKb && files ? [{ daemon: `${stack.name}-${role}`, rssKb, files, objects }] : [];
@@ -211,28 +203,26 @@ export class World {
   /** Compares the kernels and the traffic with the model. Stacks that are away themselves are not looked at. */
   async observe(): Promise<Observation> {
     const looked = this.stacks.filter(({ name }) => !this.damage.down.has(name) && !this.off.has(name));
-    const tables = new Map(
-      await Promise.all(looked.map(async (stack) => [stack.name, await this.#tables(stack)] as const)),
+    const looks = new Map(
+      await Promise.all(looked.map(async (stack) => [stack.name, await this.#look(stack)] as const)),
     );
     const stats = (await Promise.all(looked.map((stack) => this.#stats(stack, 'stats')))).flatMap((one) => one ?? []);
     const model = this.#model();
     const wrong: string[] = [];
     for (const stack of looked) {
       const self = model.find(({ name }) => name === stack.name)!;
-      const have = tables.get(stack.name);
+      const have = looks.get(stack.name);
       const want = expectedTables(self, [...model, ...this.crowd], this.damage, (host) => this.hostAddress.get(host)!);
       wrong.push(
-        ...(have ? differences(want, have) : ['its kernel cannot be read']).map((words) => `${stack.name}: ${words}`),
+        ...(have
+          ? [...have.away.map((role) => `no process of ${role}`), ...differences(want, have.tables)]
+          : ['its kernel cannot be read']
+        ).map((words) => `${stack.name}: ${words}`),
       );
       const own = stats.find(({ name }) => name === stack.name);
       if (!own) wrong.push(`${stack.name}: its service does not answer`);
-      for (const pair of own?.pairs ?? []) {
-        const other = model.find(({ name }) => name === pair.to);
-        if (!other || !connected(self, other, this.damage)) continue;
-        if (pair.silentMs > ALIVE_MS) wrong.push(`${stack.name}: no answer from ${pair.to} for ${pair.silentMs} ms`);
-        if (pair.tcpSilentMs > TCP_ALIVE_MS)
-          wrong.push(`${stack.name}: no TCP from ${pair.to} for ${pair.tcpSilentMs} ms`);
-      }
+      const others = model.filter((other) => other !== self && connected(self, other, this.damage));
+      if (own) wrong.push(...silences(own, new Set(others.map(({ name }) => name))));
     }
     return { wrong, stats };
   }

@@ -1,7 +1,9 @@
 /** When the chaos campaign calls lost probes a violation: neither of this machine's queues nor of nothing measured. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readLook } from '../chaos/look.ts';
 import { count, judge } from '../chaos/lost.ts';
+import { anyOpen, silences } from '../chaos/stats.ts';
 
 const CALM = {
   gapMs: 0,
@@ -49,7 +51,7 @@ test('where one stack is hit its own pairs may lose probes and start anew, and n
 });
 
 test('the counters of all services are one: sums, the longest gap and stall, the fewest probes', () => {
-  const pair = { to: 'b', sent: 10, lost: 1, gapMs: 3, silentMs: 0, tcpSilentMs: 0, tcpResets: 0 };
+  const pair = { to: 'b', sent: 10, lost: 1, gapMs: 3, silentMs: 0, open: 0, tcpSilentMs: 0, tcpResets: 0 };
   const stats = { name: 'a', stallMs: 2, overflow: 1, wrong: ['x'], pairs: [pair, { ...pair, sent: 4, gapMs: 9 }] };
   const all = count(
     [stats, { ...stats, name: 'b', stallMs: 5, wrong: [], pairs: [{ ...pair, to: 'c' }] }],
@@ -65,4 +67,22 @@ test('the counters of all services are one: sums, the longest gap and stall, the
     stallMs: 5,
     wrong: ['x'],
   });
+});
+
+test('what must answer and was silent for too long is said, over UDP and TCP; of others nothing is', () => {
+  const pair = { sent: 10, lost: 0, open: 0, gapMs: 0, silentMs: 701, tcpSilentMs: 3001, tcpResets: 0 };
+  const stats = { name: 'a', stallMs: 0, overflow: 0, wrong: [], pairs: ['b', 'c'].map((to) => ({ ...pair, to })) };
+  assert.deepEqual(silences(stats, new Set(['b'])), ['a: no answer from b for 701 ms', 'a: no TCP from b for 3001 ms']);
+  const calm = { ...stats, pairs: [{ ...pair, to: 'b', silentMs: 700, tcpSilentMs: 3000 }] };
+  assert.deepEqual(silences(calm, new Set(['b'])), []);
+  assert.equal(anyOpen([stats, calm]), false);
+  assert.equal(anyOpen([stats, { ...calm, pairs: [{ ...pair, to: 'b', open: 1 }] }]), true);
+});
+
+test('a daemon without a process is away, though the kernel holds all', () => {
+  const link = JSON.stringify([{ ifname: 'vxlan0', flags: ['UP'], linkinfo: { info_data: { port: 4789 } } }]);
+  const printed = (daemons: string) => ['', `=== ${daemons}`, `=== ${link}`, ...Array(4).fill('=== []')].join('\n');
+  assert.deepEqual(readLook(printed('1 1').replace(/=== \[\]$/, '=== '))?.away, []);
+  assert.deepEqual(readLook(printed('0 1').replace(/=== \[\]$/, '=== '))?.away, ['discovery']);
+  assert.equal(readLook('=== 1 1'), undefined);
 });
