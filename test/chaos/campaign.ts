@@ -169,6 +169,8 @@ export interface Summary {
   readonly mostGapMs: number;
   readonly mostLost: number;
   readonly violations: number;
+  /** Times in which lost probes say nothing of the product. */
+  readonly unjudged: number;
 }
 
 export function summaries(results: readonly Result[]): Summary[] {
@@ -189,6 +191,7 @@ export function summaries(results: readonly Result[]): Summary[] {
         mostGapMs: Math.max(...mine.map(({ gapMs }) => gapMs)),
         mostLost: Math.max(...mine.map(({ lost }) => lost)),
         violations: mine.filter(({ violation }) => violation !== undefined).length,
+        unjudged: mine.filter(({ unjudged }) => unjudged !== undefined).length,
       },
     ];
   });
