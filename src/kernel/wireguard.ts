@@ -1,7 +1,7 @@
 /** WireGuard's devices: kernel ones on the host's underlay, or wireguard-go on TUN. Private keys go through files in memory, never argv. */
 import { access, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CommandError, run, runOk } from '../process/run.ts';
+import { CommandError, type Result, run, runOk } from '../process/run.ts';
 import { WG_DEVICES } from './owned.ts';
 import { parseWgDump, type WgDevice } from './parse-wg.ts';
 
@@ -51,11 +51,22 @@ export async function findEngine(): Promise<Engine | undefined> {
   return (await exists('/dev/net/tun')) ? 'wireguard-go' : undefined;
 }
 
+/**
+ * As a batch process. Each wake-up of one of its many threads would otherwise preempt whoever runs, across the control groups of the containers,
+ * services that send included; a batch thread waits its turn (docs/decisions/0025).
+ */
+async function startGo(name: string): Promise<Result> {
+  // With a LOG_LEVEL it would keep our pipes open.
+  const plain = ['env', '-u', 'LOG_LEVEL', 'wireguard-go', name] as const;
+  const batch = await run(['chrt', '--batch', '0', ...plain]).catch(() => undefined);
+  // No chrt, or one that may not: rather slow than none.
+  return batch === undefined || (batch.code !== 0 && batch.stderr.startsWith('chrt: ')) ? run(plain) : batch;
+}
+
 /** wireguard-go goes into the background once its device is there, and outlives this process: forwarding does not depend on it. */
 async function createGo(name: string): Promise<void> {
   await mkdir(SOCKETS, { recursive: true, mode: 0o700 });
-  // With a LOG_LEVEL it would keep our pipes open.
-  const { code, stdout, stderr } = await run(['env', '-u', 'LOG_LEVEL', 'wireguard-go', name]);
+  const { code, stdout, stderr } = await startGo(name);
   if (code === 0) return;
   // It prints a banner first.
   const reason = /^ERROR: \(\S+\) [\d/]+ [\d:]+ ([^\n\u2500-\u257f]+)/m.exec(stdout + stderr)?.[1];

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { readRouterConfig } from '../../src/config/router-config.ts';
 import { activeSlot, renewalOffset } from '../../src/desired/key-turns.ts';
 import { encryptable, otherSlot } from '../../src/desired/tunnel.ts';
-import { deleteTunnel, newKeys, observeTunnels } from '../../src/kernel/wireguard.ts';
+import { createTunnel, deleteTunnel, newKeys, observeTunnels } from '../../src/kernel/wireguard.ts';
 import { run, runOk } from '../../src/process/run.ts';
 import type { StackRecord } from '../../src/record/record.ts';
 import type { DiscoveryInput } from '../../src/router/discovery-input.ts';
@@ -207,6 +209,65 @@ test("a peer's new key takes the old one's place in its slot", async () => {
   assert.equal(peers.get(renewed.wg_other_public_key!)?.allowedIps, '10.100.4.0/24');
   await pass([]);
   for (const device of ['wg0', 'wg1']) assert.equal((await peersOf(device)).size, 0);
+});
+
+const SCHED_BATCH = '3';
+
+/** The scheduling policy of every thread of the wireguard-go behind `device`, in this namespace. */
+async function policies(device: string): Promise<string[]> {
+  const here = await readlink('/proc/self/ns/net');
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (words !== `wireguard-go\0${device}\0` || (await readlink(`/proc/${pid}/ns/net`)) !== here) continue;
+    const threads = await readdir(`/proc/${pid}/task`);
+    const stats = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
+    // Field 41 of proc_pid_stat(5); the third is the first behind the name.
+    return stats.map((stat) => stat.slice(stat.lastIndexOf(')') + 2).split(' ')[41 - 3]!);
+  }
+  return [];
+}
+
+/** Those of a new device's threads. */
+async function policiesOfNew(): Promise<Set<string>> {
+  const device = `batch${process.pid % 10_000}`;
+  const { privateKey } = await newKeys();
+  const port = await createTunnel(
+    { name: device, engine: 'wireguard-go', underlay: undefined, privateKey, mtu: 1440 },
+    [51_840],
+  );
+  try {
+    assert.equal(port, 51_840);
+    assert.match(await ip(`link show dev ${device}`), /mtu 1440/);
+    const found = await policies(device);
+    assert.ok(found.length > 1, 'wireguard-go has several threads');
+    return new Set(found);
+  } finally {
+    await deleteTunnel(device);
+  }
+}
+
+test('wireguard-go runs as a batch process, every thread of it', async () => {
+  assert.deepEqual(await policiesOfNew(), new Set([SCHED_BATCH]));
+});
+
+test('wireguard-go runs without chrt, or with one that is refused', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'docker-router-path-'));
+  const path = process.env.PATH!;
+  const normal = new Set(['0']);
+  try {
+    for (const tool of ['env', 'ip', 'wg', 'wireguard-go'])
+      await symlink((await runOk(['which', tool])).trim(), join(folder, tool));
+    process.env.PATH = folder;
+    await assert.rejects(run(['chrt', '--version']), /ENOENT/);
+    assert.deepEqual(await policiesOfNew(), normal);
+    const refusal = `#!/bin/sh\necho "chrt: failed to set pid 0's policy: Operation not permitted" >&2\nexit 1\n`;
+    await writeFile(join(folder, 'chrt'), refusal, { mode: 0o755 });
+    process.env.PATH = `${folder}${delimiter}${path}`;
+    assert.deepEqual(await policiesOfNew(), normal);
+  } finally {
+    process.env.PATH = path;
+    await rm(folder, { recursive: true });
+  }
 });
 
 const SEND = `const [, ...sources] = process.argv; let left = 5;

@@ -63,6 +63,13 @@ async function onTheWire(during: () => Promise<unknown>): Promise<{ clear: numbe
   return { clear: Number(clear.stdout), wireguard: Number(packets.stdout) };
 }
 
+/** Of each thread of each wireguard-go in a router's container: `SCHED_BATCH`, or what else it is. */
+async function policies(stack: Stack): Promise<string[]> {
+  const script = `for p in /proc/[0-9]*; do if [ "$(cat $p/comm)" = wireguard-go ]; then chrt -a -p "\${p#/proc/}"; fi; done`;
+  const lines = await execIn(stack, 'router', 'sh', '-c', script);
+  return [...lines.matchAll(/policy: (\S+)/g)].map(([, policy]) => policy!);
+}
+
 const ask = async (from: Stack, to: string) =>
   inContainer(from, 'web', 'node', '/service/probe.mjs', 'get', `http://${to}/?${PAYLOAD}`, '3');
 const routerFile = async (stack: Stack) =>
@@ -135,6 +142,8 @@ test('required: not a byte in clear, from the first start on', async () => {
     await logs(x, 'router'),
     file.encryption?.engine === 'kernel' ? /WireGuard of the kernel/ : /wireguard-go, since/,
   );
+  const batch = file.encryption?.engine === 'kernel' ? [] : ['SCHED_BATCH'];
+  assert.deepEqual([...new Set(await policies(x))], batch);
   assert.equal(file.mtu, 1440);
   assert.notEqual((await inContainer(x, 'router', 'ip', 'link', 'show', 'vxlan0')).code, 0);
 });
