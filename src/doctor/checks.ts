@@ -3,6 +3,7 @@ import type { DroppedInput } from '../router/discovery-input.ts';
 import { proxied } from '../router/offload.ts';
 import type { PeerEntry, SelfEntry } from '../state/discovery-file.ts';
 import type { RouterFile } from '../state/router-file.ts';
+import { endpointInWords, openPorts, portsInWords, udpPorts } from '../status/ports.ts';
 import type { PeerView } from '../status/view.ts';
 
 export interface Facts {
@@ -70,18 +71,20 @@ const rejected = (facts: Facts, pattern: RegExp): Finding[] => [
 ];
 
 function blocked({ views, heard, self, router }: Facts): Finding[] {
+  const own = udpPorts(router ?? self ?? {});
   return views
     .filter(({ condition }) => condition === 'unreachable')
-    .map(({ stack_id, vxlan_endpoint, host_ip }) => {
+    .map((peer) => {
+      const { stack_id, host_ip, udp_ports } = peer;
       if (heard.has(stack_id)) {
         return fault(
           `packets of ${stack_id} arrive here, ours do not arrive there or the answers do not come back`,
-          `let UDP ${vxlan_endpoint?.split(':')[1]} from ${self?.host_ip} in on ${host_ip}: iptables -I INPUT -p udp --dport ${vxlan_endpoint?.split(':')[1]} -j ACCEPT`,
+          `let ${portsInWords(udp_ports)} from ${self?.host_ip} in on ${host_ip}: ${openPorts(udp_ports)}`,
         );
       }
       return fault(
-        `nothing of ${stack_id} (${vxlan_endpoint}) arrives here`,
-        `let UDP ${router?.vxlan_port} from ${host_ip} in on this host, ${self?.host_ip}: iptables -I INPUT -p udp --dport ${router?.vxlan_port} -j ACCEPT; and the same there`,
+        `nothing of ${stack_id} (${endpointInWords(peer)}) arrives here`,
+        `let ${portsInWords(own)} from ${host_ip} in on this host, ${self?.host_ip}: ${openPorts(own)}; and the same there`,
       );
     });
 }

@@ -1,5 +1,6 @@
 /** What `docker-router status` prints for people. Pure. */
 import { formatAge, formatBytes, formatMs } from '../text/units.ts';
+import { endpointInWords, portsInWords } from './ports.ts';
 import type { Condition, PeerView, StatusView } from './view.ts';
 
 const MARKS: Record<Condition, string> = {
@@ -40,7 +41,7 @@ function cells(peer: PeerView, nowMs: number): string[] {
     `${MARKS[peer.condition]} ${peer.stack_id}`,
     peer.condition,
     peer.subnets.join(',') || '-',
-    peer.vxlan_endpoint ?? peer.host_ip,
+    endpointInWords(peer),
     peer.path === 'none' ? '-' : peer.path,
     peer.round_trip_ms === undefined ? '-' : formatMs(peer.round_trip_ms),
     peer.loss === undefined ? '-' : `${Math.round(peer.loss * 100)} %`,
@@ -53,7 +54,7 @@ function cells(peer: PeerView, nowMs: number): string[] {
 function selfLines({ self, sources }: StatusView): string[] {
   const where = `host ${self.host_ip}${self.interface ? ` (${self.interface})` : ''}`;
   const plane = self.gateway_ip
-    ? `${self.subnets.join(', ')}, gateway ${self.gateway_ip}, underlay ${self.underlay}, UDP ${self.vxlan_port}, MTU ${self.mtu}`
+    ? `${self.subnets.join(', ')}, gateway ${self.gateway_ip}, underlay ${self.underlay}, ${portsInWords(self.udp_ports)}, MTU ${self.mtu}`
     : 'no data plane yet';
   const found = Object.entries(sources).map(([name, words]) => `${name}: ${words}`);
   return [

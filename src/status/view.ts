@@ -2,6 +2,7 @@
 import type { PeerEntry, SelfEntry } from '../state/discovery-file.ts';
 import type { RouterFile } from '../state/router-file.ts';
 import type { PeerStatus, StatusFile } from '../state/status-file.ts';
+import { udpPorts } from './ports.ts';
 
 /** Unanswered probes in a row after which a peer counts as unreachable: half a minute. */
 const SILENT_PROBES = 3;
@@ -27,6 +28,8 @@ export interface PeerView extends Omit<PeerStatus, 'stack_id'> {
   readonly reason?: string;
   readonly host_ip: string;
   readonly vxlan_endpoint?: string;
+  /** Where packets are sent to: two ports of WireGuard, or one of VXLAN. */
+  readonly udp_ports: readonly number[];
   readonly subnets: readonly string[];
   readonly gateway_ip?: string;
   /** Whether its packets stay on this host, cross the underlay, or arrive on a published port. */
@@ -47,6 +50,7 @@ export interface StatusView {
     readonly gateway_ip?: string;
     readonly underlay?: string;
     readonly vxlan_port?: number;
+    readonly udp_ports: readonly number[];
     readonly mtu?: number;
     /** What keeps this stack from working, in words; empty when nothing does. */
     readonly problems: readonly string[];
@@ -94,6 +98,7 @@ function peerView(peer: PeerEntry, input: StatusInput, measured: PeerStatus | un
     ...(reason && { reason }),
     host_ip,
     ...(vxlan_endpoint && { vxlan_endpoint }),
+    udp_ports: udpPorts(peer),
     subnets,
     ...(gateway_ip && { gateway_ip }),
     path: pathOf(peer, input.self, input.router),
@@ -115,6 +120,7 @@ function selfView({ self, router }: StatusInput): StatusView['self'] {
     ...(router?.gateway_ip && { gateway_ip: router.gateway_ip }),
     ...(router?.underlay && { underlay: router.underlay }),
     ...(router?.vxlan_port && { vxlan_port: router.vxlan_port }),
+    udp_ports: router ? udpPorts(router) : [],
     ...(router?.mtu && { mtu: router.mtu }),
     problems: [
       ...missing,

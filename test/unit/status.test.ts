@@ -7,6 +7,7 @@ import { probeInterval, summary, UNPROBED, withResult } from '../../src/probe/re
 import type { PeerEntry, SelfEntry } from '../../src/state/discovery-file.ts';
 import type { RouterFile } from '../../src/state/router-file.ts';
 import type { PeerStatus } from '../../src/state/status-file.ts';
+import { udpPorts } from '../../src/status/ports.ts';
 import { statusText } from '../../src/status/table.ts';
 import { statusView } from '../../src/status/view.ts';
 import { formatAge, formatBytes } from '../../src/text/units.ts';
@@ -35,12 +36,12 @@ const router: RouterFile = {
   mtu: 1450,
   underlay: 'host',
 };
-const view = (peers: PeerEntry[], measured: PeerStatus[]) =>
+const view = (peers: PeerEntry[], measured: PeerStatus[], plane = router) =>
   statusView({
     self,
     peers,
     sources: { multicast: { state: 'ok' } },
-    router,
+    router: plane,
     measured: { version: 1, last_update: '2024-01-15T10:30:00Z', peers: measured },
   });
 
@@ -150,6 +151,22 @@ discovery by multicast: ok
     the stack id stack-30 is already used
 `,
   );
+});
+
+test('a stack that encrypts is reached by the ports of WireGuard, and not by that of VXLAN', () => {
+  assert.deepEqual(udpPorts({ vxlan_port: 4791 }), [4791]);
+  assert.deepEqual(udpPorts({ vxlan_port: 4789, wg_port: 51_821, wg_other_port: 51_820 }), [51_820, 51_821]);
+  assert.deepEqual(udpPorts({ vxlan_port: 4789, wg_port: 51_820 }), [51_820]);
+  assert.deepEqual(udpPorts({ vxlan_port: 4789, encryption: { mode: 'required', engine: 'kernel' } }), []);
+  const keys = { wg_port: 51_823, wg_other_port: 51_822 };
+  const encrypts: RouterFile = { ...router, ...keys, encryption: { mode: 'required', engine: 'kernel' }, mtu: 1440 };
+  const lines = statusText(
+    view([entry(2, { wg_port: 51_820, wg_other_port: 51_821 }), entry(3)], [], encrypts),
+    NOW,
+  ).split('\n');
+  assert.equal(lines[1], '10.100.1.0/24, gateway 10.100.1.2, underlay host, UDP 51822 and 51823, MTU 1440');
+  assert.match(lines[5]!, / 192\.168\.0\.2:51820,51821 {2}host /);
+  assert.match(lines[6]!, / 192\.168\.0\.3:4789 +host /);
 });
 
 test('quantities', () => {
