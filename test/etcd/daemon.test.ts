@@ -5,6 +5,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { vtepMac } from '../../src/net/mac.ts';
 import { inPrivateNetwork } from '../conformance/network.ts';
+import { nobodyReads } from '../support/listening.ts';
 import { Authority } from './certificates.ts';
 import { DaemonProcess } from './daemon-process.ts';
 import { EtcdCluster, installEtcd } from './server.ts';
@@ -114,6 +115,14 @@ test('user and password from a file, TLS from files, no secret in the log', asyn
     await secure.stop();
   }
 });
+
+test("on the wire to etcd nothing of a sealed record can be read but its stack's id, and everything of one in clear", () =>
+  nobodyReads({
+    env: () => ({ DISCOVERY_MODE: 'etcd', ETCD_ENDPOINTS: cluster.urls.join(','), ...FAST }),
+    hosts: ['10.99.0.11', '10.99.0.12', '10.99.0.13', '10.99.0.14'],
+    filter: 'tcp',
+    open: ['stack_id'],
+  }));
 
 test('a wrong configuration: every problem at once, exit status 78, no secret shown', async () => {
   const it = daemon('stack-a', 'etcd', {
