@@ -1,10 +1,12 @@
 /** The discovery daemon with etcd, alone and beside multicast: discovery.json, health and log, as a user sees them. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { vtepMac } from '../../src/net/mac.ts';
-import { inPrivateNetwork } from '../conformance/network.ts';
+import { until } from '../conformance/lab.ts';
+import { HOST_IP, inPrivateNetwork } from '../conformance/network.ts';
 import { nobodyReads } from '../support/listening.ts';
 import { Authority } from './certificates.ts';
 import { DaemonProcess } from './daemon-process.ts';
@@ -181,6 +183,42 @@ test('multicast,etcd: one peer per stack; what either source loses the other sti
   assert.deepEqual([...statuses], ['active'], 'b was active all the time');
   assert.equal(await b.stop(), 0);
   await a.until('b is gone', () => a.peer('stack-b') === undefined, 2000);
+});
+
+/** Waits until the group has heard so many announcements of the stack. */
+async function announcements(count: number, isOf: (datagram: Buffer) => boolean): Promise<void> {
+  const socket = createSocket({ type: 'udp4', reuseAddr: true });
+  let heard = 0;
+  socket.on('message', (datagram) => {
+    if (isOf(datagram)) heard += 1;
+  });
+  try {
+    await new Promise<void>((resolve) => socket.bind(4790, '239.1.1.1', resolve));
+    socket.addMembership('239.1.1.1', HOST_IP);
+    const soon = () => heard >= count;
+    await until(soon, 20_000, `${count} announcements`, () => heard);
+  } finally {
+    socket.close();
+  }
+}
+
+test('without keys it says at start, once, what that means; with keys it does not', async () => {
+  const keys = { DISCOVERY_KEYS: Buffer.alloc(32, 7).toString('base64') };
+  const [bare, sealed] = [daemon('stack-a', 'multicast,etcd'), daemon('stack-k', 'multicast,etcd', keys)];
+  const isClear = (datagram: Buffer) => datagram[0] === 0x7b;
+  await Promise.all([
+    announcements(5, (datagram) => isClear(datagram) && datagram.includes('"announce"')),
+    announcements(5, (datagram) => !isClear(datagram)),
+  ]);
+  // A change, which is announced at once, and a peer that it hears.
+  bare.writeRouter(plane('stack-a', 4789));
+  daemon('stack-b', 'multicast');
+  await bare.until('a hears b', () => bare.peer('stack-b')?.status === 'active');
+  await announcements(2, isClear);
+  const warnings = ({ log }: DaemonProcess) => log.match(/no DISCOVERY_KEYS\b.*/g) ?? [];
+  assert.equal(warnings(bare).length, 1, bare.log);
+  assert.match(warnings(bare)[0]!, /whoever reaches this network can read the announcements and announce a stack/);
+  assert.deepEqual(warnings(sealed), []);
 });
 
 function plane(stack_id: string, vxlan_port: number) {
