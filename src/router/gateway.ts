@@ -49,11 +49,12 @@ async function holderOf(address: string, device: string): Promise<string | undef
 }
 
 /**
- * Lets the stack's containers know that somebody has the gateway address now. One that asked before there was anybody has to wait a second
- * before it asks again; but the sender of any ARP request is entered by everybody who waits for it (arp_process in the kernel, RFC 826). So
- * the router asks for an address that it has forgotten, from the gateway address. @throws when the address was taken from the router meanwhile.
+ * Lets everybody on the bridge know the MAC that `address` has now. The sender of any ARP request is entered by those who have it already, with
+ * whatever MAC, and by those who wait for it (arp_process in the kernel, RFC 826). So the router asks from this address for one that it has forgotten.
+ * @throws when the address was taken from the router meanwhile.
  */
-async function tellGateway({ address, upstream }: Gateway): Promise<void> {
+async function tell(address: string, { device, upstream }: Gateway): Promise<void> {
+  await runOk(['ip', 'neigh', 'flush', 'to', upstream, 'dev', device]);
   const socket = createSocket('udp4');
   try {
     await new Promise<void>((resolve, reject) => {
@@ -84,8 +85,14 @@ export async function becomeGateway(
       return { changed: false, problem: { code: 'gateway-taken', message } };
     }
   }
-  const forget = `neigh flush to ${gateway.upstream} dev ${gateway.device}`;
-  await runOk(['ip', '-batch', '-'], `${[...lines, forget].join('\n')}\n`);
-  await tellGateway(gateway);
+  await runOk(['ip', '-batch', '-'], `${lines.join('\n')}\n`);
+  // The host remembers its own address with the MAC that Docker gave it, or the last router had, and would send what is for it (published ports,
+  // answers from outside) there for up to ten seconds, until its entry is found dead.
+  const own = observed.addresses.filter(
+    ({ device, address }) => device === gateway.device && address !== gateway.address && parseIpv4(address),
+  );
+  for (const { address } of own) await tell(address, gateway);
+  // A service that asked before there was anybody would wait a second before it asks again.
+  await tell(gateway.address, gateway);
   return { changed: true };
 }

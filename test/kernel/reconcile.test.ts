@@ -46,10 +46,15 @@ before(async () => {
 
 /** Counts what the router's neighbours on the bridge would see. */
 const TELLS = `table netdev seen {
-  counter told { }
+  chain gateway {
+    counter
+  }
+  chain own {
+    counter
+  }
   chain arrivals {
     type filter hook ingress device "bridge0" priority filter;
-    ether daddr ff:ff:ff:ff:ff:ff arp operation request arp saddr ip 172.30.0.2 counter name told
+    ether daddr ff:ff:ff:ff:ff:ff arp operation request arp saddr ether 02:47:ac:1e:00:02 arp saddr ip vmap { 172.30.0.2 : jump gateway, 172.30.0.3 : jump own }
   }
 }
 `;
@@ -57,8 +62,9 @@ const TELLS = `table netdev seen {
 test('from a fresh container: gateway, device, one peer; the second pass is empty', async () => {
   await runOk(['nft', '-f', '-'], TELLS);
   const first = await settles([record(2)]);
-  const told = await runOk(['nft', 'list', 'counters', 'table', 'netdev', 'seen']);
-  assert.match(told, /packets [1-9]/, 'whoever waits for the gateway is told that it is there');
+  const told = (chain: string) => runOk(['nft', 'list', 'chain', 'netdev', 'seen', chain]);
+  assert.match(await told('gateway'), /packets [1-9]/, 'whoever waits for the gateway is told that it is there');
+  assert.match(await told('own'), /packets [1-9]/, "whoever knows the container's own address is told its new MAC");
   await runOk(['nft', 'delete', 'table', 'netdev', 'seen']);
   assert.equal(first.gatewayIp, '172.30.0.2');
   assert.deepEqual(first.subnets, ['172.30.0.0/24']);
