@@ -30,9 +30,9 @@ const BUILD_PROBES = fileURLToPath(new URL('build-probes.sh', import.meta.url));
 const compose = (stack: WorldStack) => `docker compose --progress quiet -f /root/${stack.name}.yml`;
 const container = (stack: WorldStack, service: string) => `${stack.name}-${service}-1`;
 
-/** Shell that prints the process id, in the host, of the daemon itself: not of tini, nor of the shell that supervises it. */
+/** Shell that prints the process id, in the host, of the daemon itself: the largest, so not tini, nor the shell that supervises it, nor a child that is only just starting. */
 export const daemonPid = (name: string) =>
-  `docker top ${name} -eo pid,comm | awk '$2 ~ /^(node|MainThread|docker-router)/ { pid = $1 } END { print pid }'`;
+  `docker top ${name} -eo pid,rss,comm | awk '$3 ~ /^(node|MainThread|docker-router)/ && $2 > most { most = $2; pid = $1 } END { print pid }'`;
 
 export class World {
   readonly stacks: WorldStack[] = STACKS.map(([name, host, net]) => ({ name, host, net, images: 'latest' }));
