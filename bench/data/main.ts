@@ -130,15 +130,23 @@ function nearFlow(suffix: string, words: string, goal?: Goal): Metric[] {
   return [gigabits(`data.flow.near${suffix}`, `one TCP flow, stacks on one host / Swarm on one host${words}`, goal)];
 }
 
+/** Beside a rate: where the inverse of this is near the ratio of the rates, the processors are the limit. */
+const cpu = (id: string, what: string, goal?: Goal): Metric => ({
+  id,
+  what: `CPU of the machine for each gigabit, ${what}`,
+  key: 'cpuSecondsPerGigabit',
+  unit: 's',
+  ...(goal && { goal }),
+});
+
 function comparisons({ far, near, published, swarmFar, swarmNear }: Paths, seconds: number): Comparison[] {
   const onTwo = { ours: far, theirs: swarmFar };
   const onOne = { ours: near, theirs: swarmNear };
-  const cpu: Metric = {
-    id: 'data.cpu.far',
-    what: 'CPU of the machine for each gigabit, two hosts / Swarm',
-    key: 'cpuSecondsPerGigabit',
-    unit: 's',
-    goal: atMost(1.1),
+  const spent = {
+    far: cpu('data.cpu.far', 'two hosts / Swarm', atMost(1.1)),
+    near: cpu('data.cpu.near', 'one host / Swarm on one host'),
+    manyFar: cpu('data.cpus.far', '8 flows, two hosts / Swarm'),
+    manyNear: cpu('data.cpus.near', '8 flows, one host / Swarm on one host'),
   };
   const asked = [
     {
@@ -151,17 +159,17 @@ function comparisons({ far, near, published, swarmFar, swarmNear }: Paths, secon
   const small = (where: string, id: string) => rate(id, `UDP packets of 64 bytes, ${where}`, atLeast(1));
   const slowly = gigabits('data.published', 'one TCP flow, published underlay / host underlay');
   return [
-    { ...onTwo, probe: flow(1, seconds), metrics: [...farFlow('', '', atLeast(1)), cpu] },
-    { ...onOne, probe: flow(1, seconds), metrics: nearFlow('', '', atLeast(0.9)) },
+    { ...onTwo, probe: flow(1, seconds), metrics: [...farFlow('', '', atLeast(1)), spent.far] },
+    { ...onOne, probe: flow(1, seconds), metrics: [...nearFlow('', '', atLeast(0.9)), spent.near] },
     {
       ...onTwo,
       probe: flow(8, seconds),
-      metrics: [gigabits('data.flows.far', '8 TCP flows, two hosts / Swarm', atLeast(1))],
+      metrics: [gigabits('data.flows.far', '8 TCP flows, two hosts / Swarm', atLeast(1)), spent.manyFar],
     },
     {
       ...onOne,
       probe: flow(8, seconds),
-      metrics: [gigabits('data.flows.near', '8 TCP flows, one host / Swarm on one host', atLeast(1))],
+      metrics: [gigabits('data.flows.near', '8 TCP flows, one host / Swarm on one host', atLeast(1)), spent.manyNear],
     },
     { ...onTwo, probe: packets(64, seconds), metrics: [small('two hosts / Swarm', 'data.packets64.far')] },
     { ...onOne, probe: packets(64, seconds), metrics: [small('one host / Swarm on one host', 'data.packets64.near')] },
