@@ -95,8 +95,8 @@ export class World {
     await Promise.all(
       this.stacks.map(async (stack) => {
         await this.writeFile(stack);
-        // In a lab that stayed up the service may be of an earlier state of this folder.
-        await this.on(stack, '$C rm -sf web; $C up -d', 180_000);
+        // In a lab that stayed up it may be as another campaign left it, with a subnet that was moved, and its service of an earlier state of this folder.
+        await this.on(stack, '$C down -v -t 2; $C up -d', 180_000);
       }),
     );
     await this.aim();
