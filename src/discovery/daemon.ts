@@ -234,6 +234,10 @@ export class DiscoveryDaemon {
       return this.#limited(kind, `${source}: ${event.kind} ${event.message}`);
     }
     if (event.type === 'state') return this.#onState(source, event);
+    if (event.type === 'deaf') {
+      this.#table.putOff(source, event.forMs);
+      return this.#limited(`${source} deaf`, `${source}: ${event.message}`);
+    }
     if (!this.#store(source, event, now)) return;
     // Scanning thousands of rows for every event would cost more than looking at the next tick.
     const next = this.#table.size < 1000 ? this.#table.nextDeadline(now) : now + TICK_MS;

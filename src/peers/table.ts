@@ -133,6 +133,14 @@ export class PeerTable {
     else if (!this.#down.has(source)) this.#down.set(source, now);
   }
 
+  /** Time in which a source could not hear counts towards no stack's silence: what it has seen stays so much longer, and is stale meanwhile as ever. */
+  putOff(source: string, forMs: number): void {
+    for (const { sightings } of this.#rows.values()) {
+      const sighting = sightings.get(source);
+      if (sighting && !sighting.fading) sighting.expiresAt += forMs;
+    }
+  }
+
   /** Drops sightings past their time. Returns the stacks that no source sees any more. */
   expire(now: number): StackRecord[] {
     const gone: StackRecord[] = [];

@@ -24,6 +24,10 @@ export type SourceEvent =
    */
   | { readonly type: 'state'; readonly ok: true; readonly message?: string }
   | { readonly type: 'state'; readonly ok: false; readonly message: string; readonly seeing?: true }
+  /**
+   * For `forMs` up to now input was lost before it was read: that nothing was heard of a stack in this time says nothing. `message` says how much.
+   */
+  | { readonly type: 'deaf'; readonly forMs: number; readonly message: string }
   /** Input that was dropped: rate-limited into the log. `kind` is one of a few fixed words. */
   | { readonly type: 'dropped'; readonly kind: string; readonly message: string };
 

@@ -122,3 +122,28 @@ test('whatever happens, the table shows exactly the stacks that some source stil
     }),
   );
 });
+
+test('time in which a source was deaf puts off the end of what it sees, not its being stale, and not what another sees', () => {
+  const table = new PeerTable();
+  table.upsert('multicast', record(1), 0, { staleAfterMs: 10, expireAfterMs: 100 });
+  table.upsert('gossip', record(2), 0, { staleAfterMs: 10, expireAfterMs: 100 });
+  table.putOff('multicast', 50);
+  assert.deepEqual(
+    table.expire(149).map(({ stack_id }) => stack_id),
+    ['stack-2'],
+  );
+  assert.deepEqual(
+    table.view(149).map(({ stale }) => stale),
+    [true],
+  );
+  assert.equal(table.nextDeadline(149), 150);
+  assert.equal(table.expire(150).length, 1);
+});
+
+test('what fades is not put off: its source has told its end', () => {
+  const table = new PeerTable();
+  table.upsert('multicast', record(1), 0, { staleAfterMs: 10, expireAfterMs: 1000 });
+  table.remove('multicast', record(1), 0, 100);
+  table.putOff('multicast', 50);
+  assert.equal(table.expire(100).length, 1);
+});

@@ -5,6 +5,7 @@ import type { Envelope } from '../../trust/envelope.ts';
 import type { Parting, Source, SourceEvent } from '../source.ts';
 import { GroupSocket } from './group-socket.ts';
 import { Heard } from './heard.ts';
+import { Losses } from './losses.ts';
 import { decodeMessage, encodeMessage, type Message } from './message.ts';
 import {
   ANSWER_GAP_MS,
@@ -18,6 +19,8 @@ import {
 
 /** How often a socket that failed or whose address moved is opened again. */
 const REOPEN_MS = 2000;
+/** How often the kernel is asked whether it had to drop datagrams. */
+const LOSSES_MS = 1000;
 /** A sender heard within this many intervals counts towards the size of the group. */
 const COUNT_WINDOW = 3;
 
@@ -32,6 +35,7 @@ export class MulticastSource implements Source {
   #record: StackRecord | undefined;
   #socket: GroupSocket | undefined;
   #periodic: NodeJS.Timeout | undefined;
+  #listening: NodeJS.Timeout | undefined;
   #answer: NodeJS.Timeout | undefined;
   #lastSent = Number.NEGATIVE_INFINITY;
   #running = false;
@@ -67,6 +71,7 @@ export class MulticastSource implements Source {
     for (const timer of this.#timers) clearTimeout(timer);
     clearTimeout(this.#periodic);
     clearTimeout(this.#answer);
+    clearInterval(this.#listening);
     if (how === 'goodbye' && this.#record && this.#socket) {
       const { stack_id, instance, boot, seq } = this.#record;
       const goodbye = { docker_router: 1, type: 'goodbye', stack_id, instance, boot, seq } as const;
@@ -93,6 +98,7 @@ export class MulticastSource implements Source {
       });
       if (!this.#running) return socket.close();
       this.#socket = socket;
+      this.#watchLosses();
       this.#emit({ type: 'state', ok: true, message: `on ${socket.interfaceName} (${record.host_ip})` });
       for (const delay of QUERY_AFTER_MS) this.#later(delay, () => this.#query());
       this.#announceChange();
@@ -102,6 +108,20 @@ export class MulticastSource implements Source {
     } finally {
       this.#opening = false;
     }
+  }
+
+  /** Under a flood the announcements of the others are lost with the rest. */
+  #watchLosses(): void {
+    clearInterval(this.#listening);
+    const losses = new Losses(this.#config.port);
+    let lookedAt = performance.now();
+    this.#listening = setInterval(() => {
+      const [from, lost] = [lookedAt, losses.fresh()];
+      lookedAt = performance.now();
+      if (lost === 0) return;
+      const message = `${lost} datagrams came faster than they can be read and were lost; meanwhile nobody is given up for being silent`;
+      this.#emit({ type: 'deaf', forMs: lookedAt - from, message });
+    }, LOSSES_MS);
   }
 
   #reopen(): void {
