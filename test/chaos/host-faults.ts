@@ -4,6 +4,7 @@ import { run } from '../../src/process/run.ts';
 import { SMALL, TIMES } from './compose-file.ts';
 import type { ModelStack } from './model.ts';
 import { pick } from './random.ts';
+import { serverUp } from './servers.ts';
 import { type Fault, FIND, SLACK, type Stage } from './stage.ts';
 import type { World } from './world.ts';
 
@@ -98,7 +99,8 @@ export async function dockerdRestart(stage: Stage): Promise<void> {
   const shell = world.shell(pick(stage.random, world.hosts));
   await shell.ok('kill -KILL $(pidof dockerd); sleep 1');
   await shell.ok(
-    'for n in $(seq 200); do docker info >/dev/null 2>&1 && exit_ok=1 && break; sleep 0.3; done; test -n "$exit_ok"; for f in /root/*.yml; do docker compose --progress quiet -f $f up -d; done',
+    'for n in $(seq 200); do docker info >/dev/null 2>&1 && exit_ok=1 && break; sleep 0.3; done; test -n "$exit_ok"; for f in /root/*.yml; do docker compose --progress quiet -f $f up -d; done; ' +
+      serverUp(world),
     150_000,
   );
   await world.aim();

@@ -47,9 +47,14 @@ const RULES: Readonly<Record<SourceName, readonly string[]>> = {
   multicast: [],
 };
 
+const NAME = { etcd: 'server', dns: 'docker-router-names-names-1' } as Readonly<Record<string, string>>;
+
+/** A line of shell that brings a host's server back, where it has one: an engine that was killed does not always start it again. */
+export const serverUp = (world: World): string =>
+  NAME[world.source] === undefined ? 'true' : `docker start ${NAME[world.source]} >/dev/null 2>&1 || true`;
+
 /** Where a server runs: one of etcd's members, or the only BIND. */
 const someServer = ({ world, random }: Stage) => (world.source === 'dns' ? 1 : pick(random, HOSTS));
-const NAME = { etcd: 'server', dns: 'docker-router-names-names-1' } as Readonly<Record<string, string>>;
 
 /** A member is killed, or paused, and is back after some seconds. With gossip it is the Serf of one stack. */
 export function serverAway(how: 'killed' | 'paused', seconds: number) {
@@ -83,8 +88,8 @@ export async function allServersKilled(stage: Stage): Promise<void> {
   const all = stage.world.source === 'dns' ? [1] : HOSTS;
   const each = (what: string) =>
     Promise.all(all.map((host) => stage.world.shell(host).ok(`docker ${what} ${NAME[stage.world.source]!}`)));
-  await each('kill');
   try {
+    await each('kill');
     await stage.sleep(6000);
   } finally {
     await each('start');

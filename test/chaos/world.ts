@@ -92,13 +92,14 @@ export class World {
     const images = 'docker image inspect docker-router:previous docker-router-discovery:previous';
     const found = await Promise.all(HOSTS.map((host) => this.shell(host).run(images)));
     this.hasPrevious = found.every(({ code }) => code === 0);
+    // In a lab that stayed up they may be as another campaign left them, with each other's subnets: none is made before all of those are gone.
     await Promise.all(
       this.stacks.map(async (stack) => {
         await this.writeFile(stack);
-        // In a lab that stayed up it may be as another campaign left it, with a subnet that was moved, and its service of an earlier state of this folder.
-        await this.on(stack, '$C down -v -t 2; $C up -d', 180_000);
+        await this.on(stack, '$C down -v -t 2', 180_000);
       }),
     );
+    await Promise.all(this.stacks.map((stack) => this.on(stack, '$C up -d', 180_000)));
     await this.aim();
   }
 
