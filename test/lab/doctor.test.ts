@@ -143,10 +143,11 @@ test('8. checksums that were never filled in', async (t) => {
     assert.match(await execIn(stack, 'router', 'ethtool', '-k', 'vxlan0'), /^tx-checksumming: off/m),
   );
   await healthy(stack);
-  await execIn(stack, 'router', 'ethtool', '-K', 'vxlan0', 'tx', 'on');
   await eventually(60, async () => {
+    // Each time anew: a neighbour that was late and is heard again brings a full pass, which puts it right.
+    await execIn(stack, 'router', 'ethtool', '-K', 'vxlan0', 'tx', 'on');
     const found = await doctor(stack);
-    assert.match(found.find((text) => text.startsWith('checksums'))!, /TCP hangs -> .*ethtool -K vxlan0 tx off/);
+    assert.match(found.join('\n'), /^checksums: .*TCP hangs -> .*ethtool -K vxlan0 tx off/m);
   });
 });
 
