@@ -13,6 +13,7 @@ import { PROBE_PORT } from '../../src/embedded/paths.ts';
 import { serviceNamespace, stackAddresses } from '../../src/embedded/topology.ts';
 import type { DiscoveryFile } from '../../src/state/discovery-file.ts';
 import { until } from '../conformance/lab.ts';
+import { whenInterrupted } from '../support/interrupted.ts';
 import { type EtcdCluster, installEtcd } from './server.ts';
 import { buildWorld, etcdTopology, READY_MS, removeWorld, traffic, type Watched, watchRoutes } from './world.ts';
 
@@ -50,10 +51,12 @@ before(
   },
   { timeout: 240_000 },
 );
-after(async () => {
+async function remove(): Promise<void> {
   await Promise.all([...watched, ...servers].map((each) => each.stop()));
   await removeWorld(topology, cluster);
-});
+}
+after(remove);
+whenInterrupted(remove);
 
 const fileOf = (stack: string) =>
   JSON.parse(readFileSync(join(volumeOf(topology.prefix, stack), 'discovery.json'), 'utf8')) as DiscoveryFile;

@@ -17,6 +17,7 @@ import {
 } from '../../src/embedded/topology.ts';
 import { run } from '../../src/process/run.ts';
 import { parseExposition, type Series, sampleOf } from '../support/exposition.ts';
+import { whenInterrupted } from '../support/interrupted.ts';
 
 const PORT = 9471;
 const ON = { METRICS_PORT: 'auto' };
@@ -68,7 +69,9 @@ async function eventually(words: string, holds: () => Promise<boolean>): Promise
 }
 
 before(() => up(topology));
-after(() => down(topology.prefix));
+const remove = () => down(topology.prefix);
+after(remove);
+whenInterrupted(remove);
 
 test("a service scrapes its stack's router: both others are there, measured through the tunnel", async () => {
   let series: Series[] = [];

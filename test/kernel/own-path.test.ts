@@ -7,6 +7,7 @@ import { inside } from '../../src/embedded/namespaces.ts';
 import { untilReady } from '../../src/embedded/readiness.ts';
 import { quickstartTopology, routerNamespace, type Stack, stackAddresses } from '../../src/embedded/topology.ts';
 import { type Result, run, runOk } from '../../src/process/run.ts';
+import { whenInterrupted } from '../support/interrupted.ts';
 
 const TOPOLOGY = quickstartTopology(`qo${process.pid}`);
 const BYTES = 20_000_000;
@@ -47,7 +48,9 @@ before(async () => {
   await untilReady(TOPOLOGY, { withinMs: 90_000 });
   await Promise.all(TOPOLOGY.stacks.map(likeAContainer));
 });
-after(() => down(TOPOLOGY.prefix));
+const remove = () => down(TOPOLOGY.prefix);
+after(remove);
+whenInterrupted(remove);
 
 test('every router has 20 MB of TCP to every other one, also on its own host', async () => {
   for (const to of TOPOLOGY.stacks) {

@@ -17,6 +17,7 @@ import {
   type Topology,
 } from '../../src/embedded/topology.ts';
 import { run } from '../../src/process/run.ts';
+import { whenInterrupted } from '../support/interrupted.ts';
 import { block } from '../support/readme.ts';
 
 const SERVER = '127.0.0.1:9090';
@@ -51,14 +52,16 @@ before(async () => {
   await up(topology);
   prometheus = start();
 });
-after(async () => {
+async function remove(): Promise<void> {
   if (prometheus && prometheus.exitCode === null) {
     prometheus.kill('SIGKILL');
     await once(prometheus, 'close');
   }
   await down(topology.prefix);
   rmSync(folder, { recursive: true, force: true });
-});
+}
+after(remove);
+whenInterrupted(remove);
 
 /** Repeats until the list of what is missing is empty. */
 async function untilNothing(missing: () => Promise<string[]>): Promise<void> {

@@ -13,6 +13,7 @@ import { endProcesses, recorded, signalProcess } from '../../src/embedded/proces
 import { untilReady } from '../../src/embedded/readiness.ts';
 import { quickstartTopology } from '../../src/embedded/topology.ts';
 import { type Result, run, runOk } from '../../src/process/run.ts';
+import { whenInterrupted } from '../support/interrupted.ts';
 import { commands } from '../support/readme.ts';
 
 const [LINE] = commands('README.md', 'quickstart');
@@ -28,6 +29,9 @@ const PATIENCE_MS = 90_000;
 const environment = { ...process.env, QUICKSTART_PREFIX: PREFIX, RESYNC_INTERVAL: '2s' };
 const command = (...options: string[]) => ['nsenter', [`--net=/run/netns/${MACHINE}`, SCRIPT, ...options]] as const;
 
+/** What `start` has started and has not ended yet. */
+const running = new Set<{ readonly ended: Promise<Result> }>();
+
 function start(...options: string[]) {
   const [program, args] = command(...options);
   const child = spawn(program, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -37,7 +41,10 @@ function start(...options: string[]) {
   const ended = new Promise<Result>((resolve) => {
     child.once('close', (code) => resolve({ code: code ?? 128, ...output }));
   });
-  return { child, output, ended };
+  const started = { child, output, ended };
+  running.add(started);
+  void ended.then(() => running.delete(started));
+  return started;
 }
 
 const quickstart = (...options: string[]): Promise<Result> => start(...options).ended;
@@ -78,10 +85,15 @@ before(async () => {
   await runOk(['ip', 'netns', 'add', MACHINE]);
 });
 
-after(async () => {
-  await down(PREFIX);
-  await down(OTHER);
+async function remove(): Promise<void> {
+  for (const prefix of [PREFIX, OTHER]) await down(prefix);
   await run(['ip', 'netns', 'delete', MACHINE]);
+}
+after(remove);
+// A quickstart that runs is told by the same signal, and removes what it made itself before anybody else may.
+whenInterrupted(async () => {
+  await Promise.all([...running].map(({ ended }) => ended));
+  await remove();
 });
 
 test('--keep: six paths, and the machine has no interface more than before', async () => {

@@ -23,6 +23,7 @@ import {
   type Topology,
 } from '../../src/embedded/topology.ts';
 import { runOk } from '../../src/process/run.ts';
+import { whenInterrupted } from './interrupted.ts';
 
 const HOSTS = ['host-1', 'host-2', 'host-3'];
 const POLL_MS = 50;
@@ -61,8 +62,7 @@ export class Hosts {
   async up(prepare: () => Promise<unknown> = async () => undefined): Promise<void> {
     const { topology } = this;
     claim(topology.prefix);
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-      process.once(signal, () => void this.down().finally(() => process.exit(130)));
+    whenInterrupted(() => this.down());
     await createNamespaces(topology);
     if (!this.#multicast) for (const host of topology.hosts) await this.run(host, ['nft', '-f', '-'], NO_MULTICAST);
     await prepare();
