@@ -3,26 +3,37 @@ import { readFileSync } from 'node:fs';
 import { type Result, summaries } from './campaign.ts';
 import { FAULTS } from './faults.ts';
 
+interface Row extends Result {
+  readonly source: string;
+}
+
 const lines = process.argv.slice(2).flatMap((path) => readFileSync(path, 'utf8').trim().split('\n'));
 const results = lines.map((line) => {
-  const row = JSON.parse(line) as Result & { healedS: number | null };
+  const row = JSON.parse(line) as Row & { healedS: number | null };
   // JSON has no NaN: a fault that never healed.
   return { ...row, healedS: row.healedS ?? Number.NaN };
 });
-const write = (text: string) => process.stdout.write(`${text}\n`);
-write(
-  '| fault | promise | limit | times | right after: median, most | longest gap | most lost | losses not judged | over the promise |',
-);
-write('|---|---|---|---|---|---|---|---|---|');
-for (const { fault, times, medianS, mostS, mostGapMs, mostLost, unjudged, violations } of summaries(results)) {
+const sources = [...new Set(results.map(({ source }) => source))];
+const write = (...cells: (string | number)[]) => process.stdout.write(`| ${cells.join(' | ')} |\n`);
+
+/** Median and most seconds until everything was right again, where a source's stacks were hit. */
+function rightAfter(fault: string, source: string): string {
+  const [summary] = summaries(results.filter((result) => result.fault === fault && result.source === source));
+  return summary ? `${summary.medianS.toFixed(1)}, ${summary.mostS.toFixed(1)} s` : '';
+}
+
+const head = ['fault', 'promise', 'limit', 'times', ...sources, 'longest gap', 'most lost', 'not judged', 'over'];
+write(...head);
+process.stdout.write(`|${'---|'.repeat(head.length)}\n`);
+for (const { fault, times, mostGapMs, mostLost, unjudged, violations } of summaries(results)) {
   const { promise = 'the longest of theirs', within } = FAULTS.find(({ name }) => name === fault) ?? {};
   const limit = within === undefined ? '' : `${within} s`;
-  write(
-    `| \`${fault}\` | ${promise} | ${limit} | ${times} | ${medianS.toFixed(1)} s, ${mostS.toFixed(1)} s | ${mostGapMs} ms | ${mostLost} | ${unjudged || ''} | ${violations || ''} |`,
-  );
+  const after = sources.map((source) => rightAfter(fault, source));
+  write(`\`${fault}\``, promise, limit, times, ...after, `${mostGapMs} ms`, mostLost, unjudged || '', violations || '');
 }
 const over = results.filter(({ violation }) => violation !== undefined);
-write(
-  `\n${results.length} faults, ${over.length} violations, ${results.filter(({ unjudged }) => unjudged !== undefined).length} not judged`,
+process.stdout.write(
+  `\n${results.length} faults, ${over.length} violations, ${results.filter(({ unjudged }) => unjudged !== undefined).length} not judged\n`,
 );
-for (const { fault, number, violation } of over) write(`${number} ${fault}: ${violation}`);
+for (const { fault, number, source, violation } of over)
+  process.stdout.write(`${source} ${number} ${fault}: ${violation}\n`);
