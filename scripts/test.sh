@@ -3,13 +3,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What a run without arguments does: first what counts milliseconds, alone; then two lanes side by side, each one level after the other,
-# since levels of one lane share parts of the machine.
-ALONE=(figures)
+# What a run without arguments does: first what counts milliseconds and lost probes, alone; then two lanes side by side, each one level
+# after the other, since levels of one lane share parts of the machine.
+ALONE=(figures chaos)
 LANE_1=(unit kernel fuzz sources engines kernels browser)
 LANE_2=(lab contexts examples)
 # Only when named: these want the machine for themselves.
-EXTRA=(bench long chaos)
+EXTRA=(bench long)
 LEVELS=("${ALONE[@]}" "${LANE_1[@]}" "${LANE_2[@]}")
 usage() {
   cat <<'TEXT'
@@ -17,6 +17,7 @@ Usage: scripts/test.sh [LEVEL...]
        scripts/test.sh FILE.test.ts...
 
   figures   what discovery promises in milliseconds and megabytes, measured; before all else, with the machine for itself (root)
+  chaos     five minutes of faults in a lab of three hosts, against a model, and an upgrade from earlier images; likewise (root)
   unit      pure parts, with property tests; types and style (no root)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   fuzz      two seconds of fuzzing of each parser, its corpus, 100,000 of each kind of false announcement, and a flood of datagrams (root)
@@ -28,7 +29,6 @@ Usage: scripts/test.sh [LEVEL...]
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
   bench     that the benchmark runs; only when named (root)
-  chaos     five minutes of faults in a lab of three hosts, against a model, and an upgrade from earlier images; only when named (root)
   long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
 The seven from unit on run beside the three from lab on; what a level prints is then shown when it ends.
