@@ -1,4 +1,6 @@
 /** What goes wrong in practice, in the order in which to look: facts -> findings, each with the line that mends it. Pure. */
+import { VXLAN_OVERHEAD } from '../desired/device.ts';
+import { WIREGUARD_OVERHEAD } from '../desired/tunnel.ts';
 import type { DroppedInput } from '../router/discovery-input.ts';
 import { proxied } from '../router/offload.ts';
 import type { PeerEntry, SelfEntry } from '../state/discovery-file.ts';
@@ -70,6 +72,10 @@ const rejected = (facts: Facts, pattern: RegExp): Finding[] => [
     .map(({ stack_id, host_ip, reason }) => split(`stack ${stack_id} on ${host_ip}: ${reason}`)),
 ];
 
+/** Bytes of the largest packet of the tunnel as the hosts' network sees it. */
+const onTheWay = (router: RouterFile | undefined): number =>
+  (router?.mtu ?? 0) + (router?.encryption ? WIREGUARD_OVERHEAD : VXLAN_OVERHEAD);
+
 function blocked({ views, heard, self, router }: Facts): Finding[] {
   const own = udpPorts(router ?? self ?? {});
   return views
@@ -79,12 +85,12 @@ function blocked({ views, heard, self, router }: Facts): Finding[] {
       if (heard.has(stack_id)) {
         return fault(
           `packets of ${stack_id} arrive here, ours do not arrive there or the answers do not come back`,
-          `let ${portsInWords(udp_ports)} from ${self?.host_ip} in on ${host_ip}: ${openPorts(udp_ports)}`,
+          `let ${portsInWords(udp_ports)} from ${self?.host_ip} in on ${host_ip}: ${openPorts(udp_ports, false)}; where its router has published ports, DOCKER-USER in place of INPUT`,
         );
       }
       return fault(
         `nothing of ${stack_id} (${endpointInWords(peer)}) arrives here`,
-        `let ${portsInWords(own)} from ${host_ip} in on this host, ${self?.host_ip}: ${openPorts(own)}; and the same there`,
+        `let ${portsInWords(own)} from ${host_ip} in on this host, ${self?.host_ip}: ${openPorts(own, router?.underlay === 'published')}; and the same there`,
       );
     });
 }
@@ -196,7 +202,7 @@ const CHECKS_OF_THE_OTHERS: readonly Check[] = [
         .filter(([, passed]) => !passed)
         .map(([stack]) =>
           fault(
-            `small packets reach ${stack}, packets of ${router?.mtu} bytes do not: something on the way takes less than ${(router?.mtu ?? 0) + 50}`,
+            `small packets reach ${stack}, packets of ${router?.mtu} bytes do not: something on the way takes less than ${onTheWay(router)}`,
             `router service, in both stacks: environment: { VXLAN_MTU: ${(router?.mtu ?? 1450) - 100} }, or less until this check passes`,
           ),
         ),

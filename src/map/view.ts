@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { PEER_STATUSES, SourceStateSchema } from '../state/discovery-file.ts';
 import { ProblemSchema } from '../state/router-file.ts';
+import { endpointInWords, udpPorts } from '../status/ports.ts';
 import type { MapPeer, MapSelf, MapView } from './map-view.ts';
 
 /** Drawn and listed; the others are counted. A drawing of more would show nothing. */
@@ -15,11 +16,15 @@ const OLD_STATUS_MS = 120_000;
 const Text = (max: number) => v.pipe(v.string(), v.maxLength(max));
 const Time = v.pipe(v.string(), v.isoTimestamp());
 const Subnets = v.fallback(v.pipe(v.array(Text(43)), v.maxLength(32)), []);
+const Port = v.fallback(v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))), undefined);
 const Entry = {
   stack_id: Text(63),
   host_ip: Text(45),
   vni: v.number(),
   vxlan_endpoint: v.optional(Text(64)),
+  vxlan_port: Port,
+  wg_port: Port,
+  wg_other_port: Port,
   subnets: Subnets,
   gateway_ip: v.optional(Text(45)),
   source: v.fallback(Text(64), ''),
@@ -82,13 +87,17 @@ function each<S extends v.GenericSchema>(schema: S, items: readonly unknown[]): 
 
 const percent = (share: number) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 
+/** With the ports of WireGuard where the stack encrypts. */
+const endpointOf = (entry: Pick<Peer, 'host_ip' | 'vxlan_endpoint' | 'vxlan_port' | 'wg_port' | 'wg_other_port'>) =>
+  endpointInWords({ ...entry, udp_ports: udpPorts(entry) });
+
 /** How a stack is and why, for a person. */
 function judged(peer: Peer, measured: Measured | undefined): Pick<MapPeer, 'health' | 'words'> {
   if (peer.status === 'rejected') return { health: 'refused', words: peer.reason ?? 'refused, without a reason' };
   if (peer.subnets.length === 0)
     return { health: 'waiting', words: 'it has no router yet, or one that does not know its subnet' };
   if ((measured?.silent ?? 0) >= SILENT) {
-    const words = `it announces itself, but nothing comes back through the tunnel: is UDP ${peer.vxlan_endpoint ?? peer.host_ip} open in both directions?`;
+    const words = `it announces itself, but nothing comes back through the tunnel: is UDP ${endpointOf(peer)} open in both directions?`;
     return { health: 'broken', words };
   }
   if (peer.status === 'stale')
@@ -105,7 +114,7 @@ function peerOf(peer: Peer, measured: Measured | undefined): MapPeer {
     stack: peer.stack_id,
     host: peer.host_ip,
     vni: peer.vni,
-    endpoint: peer.vxlan_endpoint ?? '',
+    endpoint: endpointOf(peer),
     subnets: peer.subnets,
     gateway: peer.gateway_ip ?? '',
     source: peer.source,
@@ -127,7 +136,7 @@ function selfOf(
     stack: self.stack_id,
     host: self.host_ip,
     vni: self.vni,
-    endpoint: self.vxlan_endpoint ?? '',
+    endpoint: endpointOf(self),
     subnets: self.subnets,
     gateway: self.gateway_ip ?? '',
     underlay: router?.underlay ?? '',

@@ -25,6 +25,6 @@ export const portsInWords = (ports: readonly number[]): string => `UDP ${ports.j
 export const endpointInWords = (peer: Sent): string =>
   peer.udp_ports.length > 0 ? `${peer.host_ip}:${peer.udp_ports.join(',')}` : (peer.vxlan_endpoint ?? peer.host_ip);
 
-/** What lets them in, as root of a host. */
-export const openPorts = (ports: readonly number[]): string =>
-  `iptables -I INPUT -p udp ${ports.length > 1 ? `-m multiport --dports ${ports.join(',')}` : `--dport ${ports[0]}`} -j ACCEPT`;
+/** What lets them in, as root of a host. What comes to a published port is forwarded into a container: it passes Docker's chain, not INPUT. */
+export const openPorts = (ports: readonly number[], published: boolean): string =>
+  `iptables -I ${published ? 'DOCKER-USER' : 'INPUT'} -p udp ${ports.length > 1 ? `-m multiport --dports ${ports.join(',')}` : `--dport ${ports[0]}`} -j ACCEPT`;

@@ -21,8 +21,8 @@ const entry = (n: number, changes: Partial<PeerEntry>): PeerEntry => {
   };
 };
 
-/** What is found of the way to stack-2, which does not answer. */
-function way(ours: Partial<RouterFile>, theirs: Partial<PeerEntry>, heard: string[]): string[] {
+/** What is found by one check where stack-2 does not answer. */
+function found(name: string, ours: Partial<RouterFile>, theirs: Partial<PeerEntry>, changes: Partial<Facts>): string[] {
   const self: SelfEntry = { ...entry(1, {}), boot: 1 };
   const peers = [entry(2, theirs)];
   const router: RouterFile = { version: 1, last_update: AT, subnets: self.subnets, vxlan_port: 4789, ...ours };
@@ -37,11 +37,15 @@ function way(ours: Partial<RouterFile>, theirs: Partial<PeerEntry>, heard: strin
   const facts: Facts = {
     ...{ netAdmin: true, handle: { path: '/handle', present: true }, underlay: 'auto', forwards: true },
     ...{ router, self, peers, views, dropped: {}, unread: [], checksumOffload: undefined },
-    ...{ large: new Map(), heard: new Set(heard) },
+    ...{ large: new Map(), heard: new Set() },
+    ...changes,
   };
-  const found = diagnose(facts).find(({ name }) => name === 'way')!;
-  return found.findings.map(({ text, remedy }) => `${text} -> ${remedy}`);
+  const diagnosis = diagnose(facts).find((each) => each.name === name)!;
+  return diagnosis.findings.map(({ text, remedy }) => `${text} -> ${remedy}`);
 }
+
+const way = (ours: Partial<RouterFile>, theirs: Partial<PeerEntry>, heard: string[]) =>
+  found('way', ours, theirs, { heard: new Set(heard) });
 
 test('a blocked way names the port of VXLAN', () => {
   assert.deepEqual(way({ vxlan_port: 4791 }, {}, []), [
@@ -50,7 +54,7 @@ test('a blocked way names the port of VXLAN', () => {
   ]);
   assert.deepEqual(way({}, {}, ['stack-2']), [
     'packets of stack-2 arrive here, ours do not arrive there or the answers do not come back -> ' +
-      'let UDP 4789 from 192.168.0.1 in on 192.168.0.2: iptables -I INPUT -p udp --dport 4789 -j ACCEPT',
+      'let UDP 4789 from 192.168.0.1 in on 192.168.0.2: iptables -I INPUT -p udp --dport 4789 -j ACCEPT; where its router has published ports, DOCKER-USER in place of INPUT',
   ]);
 });
 
@@ -66,6 +70,18 @@ test('a blocked way names both ports of WireGuard where the stacks encrypt', () 
   ]);
   assert.deepEqual(way(ours, KEYS, ['stack-2']), [
     'packets of stack-2 arrive here, ours do not arrive there or the answers do not come back -> ' +
-      'let UDP 51820 and 51821 from 192.168.0.1 in on 192.168.0.2: iptables -I INPUT -p udp -m multiport --dports 51820,51821 -j ACCEPT',
+      'let UDP 51820 and 51821 from 192.168.0.1 in on 192.168.0.2: iptables -I INPUT -p udp -m multiport --dports 51820,51821 -j ACCEPT; where its router has published ports, DOCKER-USER in place of INPUT',
   ]);
+});
+
+test('on a published port the packets pass the chain of Docker', () => {
+  const [finding] = way({ underlay: 'published', vxlan_port: 4800 }, {}, []);
+  assert.match(finding!, /: iptables -I DOCKER-USER -p udp --dport 4800 -j ACCEPT; and the same there$/);
+});
+
+test('a way that swallows large packets takes less than the tunnel makes of them', () => {
+  const large = new Map([['stack-2', false]]);
+  const encryption = { mode: 'required', engine: 'kernel' } as const;
+  assert.match(found('MTU', { mtu: 1450 }, {}, { large })[0]!, /packets of 1450 bytes do not: .* less than 1500 /);
+  assert.match(found('MTU', { mtu: 1440, encryption }, KEYS, { large })[0]!, /1440 bytes do not: .* less than 1500 /);
 });

@@ -36,6 +36,16 @@ test('how each stack is, and why', () => {
   assert.deepEqual(view.self?.problems, []);
 });
 
+test('a stack that encrypts is shown with the ports of WireGuard', () => {
+  const ports = { vxlan_port: 4789, wg_port: 51_820, wg_other_port: 51_821 };
+  demo.add({ stack_id: 'sealed', host_ip: '10.0.1.9', ...ports });
+  const sealed = viewOf(files(), Date.now()).peers.find(({ stack }) => stack === 'sealed');
+  assert.equal(sealed?.endpoint, '10.0.1.9:51820,51821');
+  const [first] = viewOf(files(), Date.now()).peers;
+  assert.match(first!.endpoint, /:4789$/);
+  demo.peers.pop();
+});
+
 test('measurements that are old, missing or strange are none', () => {
   const all = files();
   const later = viewOf(all, Date.now() + 300_000);
