@@ -87,15 +87,17 @@ export async function subnetMoved(stage: Stage): Promise<void> {
 /** The volume is read-only for both containers for some seconds, while Discovery starts again. */
 export async function volumeReadOnly(stage: Stage): Promise<void> {
   const stack = anyStack(stage);
+  // While a daemon has a file open for writing its mount stays as it is ("busy"): a millisecond later it can be changed.
   const remount = (how: string) =>
     ['discovery', 'router']
       .map(
         (role) =>
-          `nsenter -t $(docker inspect -f '{{.State.Pid}}' ${stage.world.container(stack, role)}) -m mount -o remount,bind,${how} /var/lib/docker-router`,
+          `n=0; until nsenter -t $(docker inspect -f '{{.State.Pid}}' ${stage.world.container(stack, role)}) -m ` +
+          `mount -o remount,bind,${how} /var/lib/docker-router; do n=$((n + 1)); [ $n -lt 20 ] || exit 1; sleep 0.1; done`,
       )
-      .join(' && ');
-  await stage.world.on(stack, remount('ro'));
+      .join('\n');
   try {
+    await stage.world.on(stack, remount('ro'));
     await stage.world.on(stack, `kill -KILL $(${daemonOf(stage, stack, 'discovery')})`);
     await stage.sleep(5000);
   } finally {
