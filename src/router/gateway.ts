@@ -86,6 +86,14 @@ export async function becomeGateway(
     }
   }
   await runOk(['ip', '-batch', '-'], `${lines.join('\n')}\n`);
+  return { changed: true };
+}
+
+/**
+ * For when the gateway was changed: those who know its addresses learn its MAC.
+ * @throws when an address was taken from the router meanwhile.
+ */
+export async function tellAddresses(gateway: Gateway, observed: Observed): Promise<void> {
   // The host remembers its own address with the MAC that Docker gave it, or the last router had, and would send what is for it (published ports,
   // answers from outside) there for up to ten seconds, until its entry is found dead.
   const own = observed.addresses.filter(
@@ -94,5 +102,4 @@ export async function becomeGateway(
   for (const { address } of own) await tell(address, gateway);
   // A service that asked before there was anybody would wait a second before it asks again.
   await tell(gateway.address, gateway);
-  return { changed: true };
 }

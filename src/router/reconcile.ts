@@ -17,7 +17,7 @@ import { runOk } from '../process/run.ts';
 import type { SelfEntry } from '../state/discovery-file.ts';
 import type { Problem } from '../state/router-file.ts';
 import { type Accepted, acceptPeers, type DiscoveryInput } from './discovery-input.ts';
-import { becomeGateway } from './gateway.ts';
+import { becomeGateway, tellAddresses } from './gateway.ts';
 import { ensureOffload, proxied } from './offload.ts';
 import type { Tunnel, TunnelState } from './tunnel.ts';
 import { ensureDevice } from './vxlan-device.ts';
@@ -152,6 +152,7 @@ interface Ground {
   readonly served: readonly StackInterface[];
   readonly want: DesiredDevice | undefined;
   readonly tunnel: TunnelState | undefined;
+  readonly tookGateway: boolean;
 }
 
 /** vxlan0, or WireGuard's devices in its place. What was done is noted. */
@@ -219,22 +220,27 @@ async function prepare(
   const facts = stackFacts(observed, policy);
   problems.push(...facts.problems);
   const look = async (changed: boolean) => {
-    if (changed) observed = await observe();
+    if (changed) observed = await observe(observed);
   };
   await look(await sealed(config, facts, observed, input));
-  if (config.encryption !== 'required' || input) await look(await takeGateway(facts, observed, problems, notes));
-  const before = notes.length;
+  const mayForward = config.encryption !== 'required' || input !== undefined;
+  const tookGateway = mayForward && (await takeGateway(facts, observed, problems, notes));
   const served = problems.some(({ code }) => code === 'gateway-taken') ? [] : servedInterfaces(facts, config);
-  if (!input || served.length === 0) return { observed, facts, served, want: undefined, tunnel: undefined };
+  if (!input || served.length === 0) {
+    await look(tookGateway);
+    return { observed, facts, served, want: undefined, tunnel: undefined, tookGateway };
+  }
   const want = desiredDevice(input.self, config, around.underlay, Math.min(...served.map(({ mtu }) => mtu)));
+  const before = notes.length;
   const tunnel = await ensureCarrier(want, input, config, around, remembered, observed, notes);
-  await look(notes.length > before);
+  // Once for both: on a fresh start nothing is forwarded before the last look.
+  await look(tookGateway || notes.length > before);
   if (!around.tunnel && want.underlay === 'published') {
     const device = observed.links.find(({ name }) => name === VXLAN_DEVICE)?.vxlan;
     const set = await ensureOffload(device?.udp_csum === false && !proxied(input));
     if (set) notes.push(set);
   }
-  return { observed, facts, served, want, tunnel };
+  return { observed, facts, served, want, tunnel, tookGateway };
 }
 
 /** @throws Error when the kernel cannot be observed, or refuses the gateway or a device. */
@@ -256,6 +262,7 @@ export async function reconcile(
   // The checks of what comes in stand before there is anybody from whom it could come.
   if (tunnel) refused.push(...refusedLines(await around.tunnel!.program(accepted?.peers ?? [], observed)));
   problems.push(...refused);
+  if (there.tookGateway) await tellAddresses(facts.gateway!, observed);
   const gatewayIp = facts.gateway?.address ?? served[0]?.address;
   const routed = tables.routes.size;
   const changed = planSize(plan);

@@ -4,7 +4,7 @@ import type { Logger } from '../process/log.ts';
 import { run } from '../process/run.ts';
 import { bridgeFilterLoaded } from './preflight.ts';
 import type { Surroundings } from './reconcile.ts';
-import { handlePresent } from './vxlan-device.ts';
+import { ensureNamespaceId, handlePresent } from './vxlan-device.ts';
 
 /** `nft --check` goes through the kernel, so it tells whether nft_fwd_netdev is there, and loads it where it is a module. */
 const FWD_PROBE = `table netdev docker_router_probe {
@@ -18,11 +18,18 @@ async function canForwardAtIngress(): Promise<boolean> {
 
 const HANDLE_LINE = (handle: string) => `volumes: ["/proc/1/ns/net:${handle}:ro"]`;
 
+/** Whether the handle is there; then a device can be linked to it. */
+async function reachHandle(handle: string): Promise<boolean> {
+  const present = await handlePresent(handle);
+  if (present) await ensureNamespaceId(handle);
+  return present;
+}
+
 export async function surroundings(config: RouterConfig, log: Logger): Promise<Surroundings> {
   const [fast, filtered, handle] = await Promise.all([
     canForwardAtIngress(),
     bridgeFilterLoaded(),
-    handlePresent(config.handle),
+    reachHandle(config.handle),
   ]);
   const underlay = config.underlay === 'auto' ? (handle ? 'host' : 'published') : config.underlay;
   if (!fast)

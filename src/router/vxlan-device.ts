@@ -31,6 +31,8 @@ function createLine(want: DesiredDevice, port: number, handle: string): [string,
     'link',
     'add',
     VXLAN_DEVICE,
+    // Its socket is opened at once, so that a port that another program holds is found here, where there is another one to try.
+    'up',
     'address',
     mac,
     'mtu',
@@ -55,8 +57,8 @@ function portTaken(error: unknown): boolean {
   return error instanceof CommandError && /File exists|already exists|Address already in use/.test(error.stderr);
 }
 
-/** An id for the handle's namespace is needed before a device can be linked to it; a bridged container usually has one. */
-async function ensureNamespaceId(handle: string): Promise<void> {
+/** An id for the handle's namespace, which lives as long as this one, is needed before a device can be linked to it. */
+export async function ensureNamespaceId(handle: string): Promise<void> {
   await run(['ip', 'netns', 'set', handle.replace(HANDLE_FOLDER, ''), 'auto']);
 }
 
@@ -98,9 +100,7 @@ export async function ensureDevice(
   const reason = existing && incompatible(existing, want, ports.configured);
   if (existing && reason === undefined) return adjust(want, existing);
   if (existing) await runOk(['ip', 'link', 'delete', 'dev', VXLAN_DEVICE]);
-  if (want.underlay === 'host') await ensureNamespaceId(handle);
   const port = await create(want, { ...ports, remembered: existing?.vxlan?.port ?? ports.remembered }, handle);
-  await runOk(['ip', 'link', 'set', 'dev', VXLAN_DEVICE, 'up']);
   const why = reason === undefined ? '' : `, replacing one whose ${reason}`;
   return {
     changed: true,

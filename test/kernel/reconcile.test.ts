@@ -1,5 +1,6 @@
 /** The whole router side of the data flow against a real kernel: one namespace that looks like a router's container. */
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { before, test } from 'node:test';
 import { readRouterConfig } from '../../src/config/router-config.ts';
 import { vtepMac } from '../../src/net/mac.ts';
@@ -187,6 +188,18 @@ test('another VNI makes a new device, and the entries come back on it', async ()
   const result = await settles([record(2, { vni: 2000 })], other);
   assert.match(result.notes.join(), /replacing one whose VNI is 1000, wanted 2000/);
   assert.equal(result.routed, 1);
+});
+
+test('a UDP port that another program holds is passed over', async () => {
+  await ip('link delete vxlan0');
+  const holder = createSocket('udp4');
+  await new Promise<void>((resolve) => holder.bind(4789, resolve));
+  try {
+    // 4790 is Discovery's.
+    assert.equal((await settles([record(2)])).device?.port, 4791);
+  } finally {
+    holder.close();
+  }
 });
 
 test('a thousand peers come and go; one more is a handful of lines', async () => {
