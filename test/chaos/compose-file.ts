@@ -41,8 +41,8 @@ const MODES: Readonly<Record<SourceName, Readonly<Record<string, string>>>> = {
 
 export function composeFile({ name, net, images }: WorldStack, probeMs: number, source: SourceName): string {
   const { ANNOUNCE_INTERVAL, PEER_TIMEOUT, RESYNC_INTERVAL } = TIMES;
-  // A daemon with a clock that a fault can put wrong.
-  const clock = `NODE_OPTIONS: "--import=/chaos/clock.mjs"`;
+  // A daemon with a clock that a fault can put wrong, and that tells how many timers it has.
+  const loaded = `NODE_OPTIONS: "--import=/chaos/clock.mjs --import=/chaos/timers.mjs"`;
   const volumes = '"/repo/test/chaos:/chaos:ro", "/root/clock:/chaos-clock:ro", "/root/dns:/root-key:ro"';
   const mode = Object.entries({ DISCOVERY_MODE: source, ...MODES[source] }).map(([key, value]) => `${key}: "${value}"`);
   const small = `driver_opts: { type: none, o: bind, device: ${SMALL_FOLDER} }`;
@@ -57,12 +57,12 @@ services:
   discovery:
     extends: { file: /repo/examples/docker-router.yml, service: discovery }
     image: docker-router-discovery:${images}
-    environment: { ANNOUNCE_INTERVAL: "${ANNOUNCE_INTERVAL}s", PEER_TIMEOUT: "${PEER_TIMEOUT}s", ${mode.join(', ')}, ${clock} }
+    environment: { ANNOUNCE_INTERVAL: "${ANNOUNCE_INTERVAL}s", PEER_TIMEOUT: "${PEER_TIMEOUT}s", ${mode.join(', ')}, ${loaded} }
     volumes: [${volumes}]
   router:
     extends: { file: /repo/examples/docker-router.yml, service: router }
     image: docker-router:${images}
-    environment: { RESYNC_INTERVAL: "${RESYNC_INTERVAL}s", ${clock} }
+    environment: { RESYNC_INTERVAL: "${RESYNC_INTERVAL}s", ${loaded} }
     volumes: [${volumes}]
 networks:
   default: { ipam: { config: [{ subnet: ${net}.0/24, gateway: ${net}.1, aux_addresses: { DefaultGatewayIPv4: ${net}.2 } }] } }

@@ -1,4 +1,4 @@
-/** A long run with churn: what grows? Samples of every daemon's memory and open files, and of every router's kernel objects. */
+/** A long run with churn: what grows? Samples of every daemon's memory, open files and timers, and of every router's kernel objects. */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inject } from './campaign.ts';
@@ -29,7 +29,7 @@ const WARM_S = 240;
 /** A run shorter than this has no two windows after that. */
 export const LEAST_S = WARM_S + 2 * WINDOW_S;
 /** Most growth from the first window to the last. */
-const MOST_GROWTH = { rssKb: 8 * 1024, files: 3, objects: 0 } as const;
+const MOST_GROWTH = { rssKb: 8 * 1024, files: 3, timers: 3, objects: 0 } as const;
 
 export interface Series {
   readonly seconds: number;
@@ -67,7 +67,7 @@ export function verdicts(series: readonly Series[]): { daemon: string; field: Fi
   );
 }
 
-/** One drawing: a row for memory, files and objects; a line for each daemon. */
+/** One drawing: a row for memory, files, timers and objects; a line for each daemon. */
 export function drawing(series: readonly Series[]): string {
   const [width, height, left] = [720, 150, 60];
   const end = Math.max(1, ...series.map(({ seconds }) => seconds));
@@ -85,6 +85,7 @@ export function drawing(series: readonly Series[]): string {
     const name = {
       rssKb: 'resident memory, kB',
       files: 'open files',
+      timers: 'timers',
       objects: 'routes, neighbours, forwarding entries, nft elements',
     }[field];
     return `<text x="${left}" y="${row * (height + 40) + 22}">${name}</text><text x="4" y="${y(top)}">${top}</text><text x="4" y="${y(0)}">0</text>${lines.join('')}`;

@@ -15,6 +15,8 @@ export interface Sample {
   readonly daemon: string;
   readonly rssKb: number;
   readonly files: number;
+  /** Those that keep the process running. */
+  readonly timers: number;
   /** Entries in its router's kernel. */
   readonly objects: number;
 }
@@ -174,16 +176,21 @@ export class World {
     return seen;
   }
 
-  /** Memory and open files of every daemon, and the entries of its router. */
+  /** Memory, open files and timers of every daemon, and the entries of its router. */
   async sample(): Promise<Sample[]> {
     const all = await Promise.all(
       this.stacks.map(async (stack) => {
         const look = await this.#look(stack);
         const objects = Object.values(look?.tables ?? {}).reduce((sum, lines) => sum + lines.length, 0);
         const roles = ROLES.map(async (role): Promise<Sample[]> => {
-          const line = `p=$(${daemonPid(this.container(stack, role))}); awk '/VmRSS/ { print $2 }' /proc/$p/status; ls /proc/$p/fd | wc -l`;
-          const [rssKb, files] = (await this.shell(stack.host).ok(line)).split('\n').map(Number);
-          return rssKb && files ? [{ daemon: `${stack.name}-${role}`, rssKb, files, objects }] : [];
+          const line = `p=$(${daemonPid(this.container(stack, role))}); awk '/VmRSS/ { print $2 }' /proc/$p/status; ls /proc/$p/fd | wc -l; cat /proc/$p/root/dev/shm/timers 2>/dev/null; true`;
+          const [rssKb, files, timers = Number.NaN] = (await this.shell(stack.host).ok(line))
+            .trim()
+            .split('\n')
+            .map(Number);
+          return rssKb && files && timers >= 0
+            ? [{ daemon: `${stack.name}-${role}`, rssKb, files, timers, objects }]
+            : [];
         });
         return (await Promise.all(roles)).flat();
       }),
