@@ -14,8 +14,9 @@ import { serviceNamespace, stackAddresses } from '../../src/embedded/topology.ts
 import type { DiscoveryFile } from '../../src/state/discovery-file.ts';
 import { until } from '../conformance/lab.ts';
 import { whenInterrupted } from '../support/interrupted.ts';
+import { type Watched, watchRoutes } from '../support/watched.ts';
 import { type EtcdCluster, installEtcd } from './server.ts';
-import { buildWorld, etcdTopology, READY_MS, removeWorld, traffic, type Watched, watchRoutes } from './world.ts';
+import { buildWorld, etcdTopology, READY_MS, removeWorld, traffic } from './world.ts';
 
 installEtcd();
 

@@ -9,9 +9,10 @@ import { hostNamespace } from '../../src/embedded/topology.ts';
 import { encode, recordKey } from '../../src/sources/etcd/keys.ts';
 import { until } from '../conformance/lab.ts';
 import { record } from '../support/records.ts';
+import { type Watched, watchLines, watchRoutes } from '../support/watched.ts';
 import { DaemonProcess } from './daemon-process.ts';
 import type { EtcdCluster } from './server.ts';
-import { buildWorld, etcdTopology, removeWorld, type Watched, watchLines, watchRoutes } from './world.ts';
+import { buildWorld, etcdTopology, removeWorld } from './world.ts';
 
 const PREFIX = '/docker-router/discovery';
 const LATENCY = fileURLToPath(new URL('./latency.mjs', import.meta.url));

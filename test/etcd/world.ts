@@ -1,11 +1,10 @@
 /** Stacks with real daemons on three hosts in network namespaces, and an etcd member on each host. */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { down, startDaemons, up } from '../../src/embedded/embedded.ts';
 import { inside } from '../../src/embedded/namespaces.ts';
 import { untilReady } from '../../src/embedded/readiness.ts';
-import { hostAddress, hostNamespace, routerNamespace, type Topology } from '../../src/embedded/topology.ts';
+import { hostAddress, hostNamespace, type Topology } from '../../src/embedded/topology.ts';
+import { type Watched, watchLines } from '../support/watched.ts';
 import { EtcdCluster } from './server.ts';
 
 const HOSTS = ['host-1', 'host-2', 'host-3'];
@@ -37,31 +36,6 @@ export async function removeWorld(topology: Topology, cluster: EtcdCluster | und
 }
 
 export { startDaemons };
-
-/** A program whose lines are read until it is stopped. */
-export interface Watched {
-  stop(): Promise<void>;
-}
-
-/** Starts a program and is told its lines. */
-export function watchLines(argv: readonly string[], onLine: (line: string) => void): Watched {
-  const [program, ...args] = ['setpriv', '--pdeathsig', 'KILL', ...argv];
-  const child = spawn(program!, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  createInterface({ input: child.stdout }).on('line', onLine);
-  return {
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
-}
-
-/** Tells of every change of a router's IPv4 routes, as `ip monitor route` prints it. */
-export function watchRoutes(topology: Topology, stack: string, onLine: (line: string) => void): Watched {
-  const argv = ['stdbuf', '-oL', 'ip', '-4', 'monitor', 'route'];
-  return watchLines(inside(routerNamespace(topology, { name: stack }), argv), onLine);
-}
 
 const TRAFFIC = fileURLToPath(new URL('./traffic.mjs', import.meta.url));
 

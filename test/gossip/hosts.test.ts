@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { within } from '../support/hosts.ts';
+import { watchRoutes } from '../support/watched.ts';
 import { cutAndHeal } from './cut.ts';
 import { CONNECT_MS, HEAL_MS, NOTICE_MS, useGossipHosts } from './hosts.ts';
 
@@ -46,6 +47,23 @@ test('a killed stack that is back at once is never unrouted', async () => {
     assert.ok(hosts.routes(one, three) && hosts.routes(two, three));
     await sleep(200);
   }
+});
+
+test('a discovery that is killed and back at once takes no route away from its own stack', async () => {
+  await hosts.whole();
+  const changes: string[] = [];
+  const watched = watchRoutes(hosts.topology, three.name, (line) => changes.push(line));
+  try {
+    for (let round = 0; round < 3; round += 1) {
+      await hosts.kill(three);
+      await hosts.start(three);
+      // It has met the others, and its list counts as whole (roster.ts).
+      await sleep(4000);
+    }
+  } finally {
+    await watched.stop();
+  }
+  assert.deepEqual(changes, []);
 });
 
 test('all members but one restart: they find each other again', async (context) => {

@@ -5,6 +5,7 @@ import { toFlat } from '../../src/record/flat.ts';
 import type { StackRecord } from '../../src/record/record.ts';
 import {
   differences,
+  FADE_MS,
   keyOf,
   merged,
   printable,
@@ -146,7 +147,7 @@ test('the differences of two looks turn what was known into what is', () => {
   fc.assert(
     fc.property(some, some, (before, after) => {
       const table = new Map([...before].map(([key, stack]) => [key, stack.record]));
-      for (const event of differences(before, after)) {
+      for (const event of differences(before, after, new Set())) {
         if (event.type === 'upsert') table.set(keyOf(event.record), event.record);
         else if (event.type === 'remove') assert.ok(table.delete(keyOf(event.gone)));
       }
@@ -154,7 +155,7 @@ test('the differences of two looks turn what was known into what is', () => {
         [...table].sort(),
         [...after].map(([key, stack]): [string, StackRecord] => [key, stack.record]).sort(),
       );
-      assert.deepEqual(differences(after, after), []);
+      assert.deepEqual(differences(after, after, new Set()), []);
     }),
   );
 });
@@ -172,19 +173,46 @@ const types = (events: SourceEvent[]) => events.map((event) => event.type);
 
 test('roster: the first look is a snapshot, then come differences, and a snapshot again after a while', () => {
   const roster = new Roster();
-  roster.begin(0);
-  assert.deepEqual(roster.update(view(record(2)), 10), [{ type: 'snapshot', records: [record(2)] }]);
+  roster.begin(0, false);
+  assert.deepEqual(roster.update(view(record(2)), 10), [{ type: 'snapshot', records: [record(2)], fadeMs: FADE_MS }]);
   assert.deepEqual(types(roster.update(view(record(2), record(3)), 20)), ['upsert']);
   assert.deepEqual(types(roster.update(view(record(3)), 30)), ['remove']);
   assert.deepEqual(types(roster.update(view(record(3)), 40)), []);
   assert.deepEqual(types(roster.update(view(record(3)), 20_000)), ['snapshot']);
 });
 
+test('roster: a process that died and starts again takes nobody off the table before it has met them', () => {
+  const roster = new Roster();
+  roster.begin(0, true);
+  assert.deepEqual(roster.update(view(), 50), []);
+  assert.deepEqual(types(roster.update(view(record(2)), 300)), ['upsert']);
+  assert.deepEqual(types(roster.update(view(record(2), record(3)), 350)), ['upsert']);
+  assert.deepEqual(roster.update(view(record(2), record(3)), 1800), [
+    { type: 'snapshot', records: [record(2), record(3)], fadeMs: FADE_MS },
+  ]);
+});
+
+test('roster: who went silent has a while to come back; who said goodbye is gone at once, also where a snapshot is due', () => {
+  for (const at of [30, 20_000]) {
+    const roster = new Roster();
+    roster.begin(0, false);
+    roster.update(view(record(2), record(3), record(4)), 10);
+    const events = roster.update({ ...view(record(2)), left: new Set([keyOf(record(3))]) }, at);
+    const [goodbye] = events.filter((event) => event.type === 'remove' && event.gone.stack_id === 'stack-3');
+    assert.ok(goodbye?.type === 'remove' && goodbye.fadeMs === undefined);
+    const rest = events.filter((event) => event !== goodbye);
+    assert.deepEqual(
+      rest.map((event) => 'fadeMs' in event && event.fadeMs),
+      [FADE_MS],
+    );
+  }
+});
+
 test('roster: after the agent was started again the peers stay until it has met them or had the time to', () => {
   const roster = new Roster();
-  roster.begin(0);
+  roster.begin(0, false);
   roster.update(view(record(2), record(3)), 0);
-  roster.begin(1000);
+  roster.begin(1000, false);
   assert.equal(roster.settled(1000), false);
   assert.deepEqual(roster.update(view(), 1000), []);
   // It meets one of them: the other has a moment more.
@@ -196,11 +224,11 @@ test('roster: after the agent was started again the peers stay until it has met 
 
 test('roster: a restarted agent that meets nobody gives its peers up in the end', () => {
   const roster = new Roster();
-  roster.begin(0);
+  roster.begin(0, false);
   roster.update(view(record(2)), 0);
-  roster.begin(1000);
+  roster.begin(1000, false);
   assert.deepEqual(roster.update(view(), 10_900), []);
-  assert.deepEqual(roster.update(view(), 11_000), [{ type: 'snapshot', records: [] }]);
+  assert.deepEqual(roster.update(view(), 11_000), [{ type: 'snapshot', records: [], fadeMs: FADE_MS }]);
 });
 
 test('tags: a record that fits comes back as it was', () => {

@@ -145,7 +145,7 @@ export class GossipSource implements Source {
     }
     this.#session = session;
     this.#lastPort = session.port;
-    this.#roster.begin(performance.now());
+    this.#roster.begin(performance.now(), this.#memory.size > 0);
     // Published while the agent started.
     if (this.#record !== record) this.publish(this.#record!);
     const reason = await session.ended;

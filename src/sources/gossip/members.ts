@@ -80,8 +80,18 @@ export function readMembers(members: readonly unknown[], self: Identity, readTag
   return draft;
 }
 
-/** What a table that knows `before` must be told to know `after`: an upsert for what is new or changed, a removal for what is gone. */
-export function differences(before: ReadonlyMap<StackKey, Stack>, after: ReadonlyMap<StackKey, Stack>): SourceEvent[] {
+/**
+ * Milliseconds for which a stack stays that is gone without a goodbye. Serf takes an agent for dead after some five seconds of silence, and one that was
+ * only paused, or had no turn on a busy host, is back in the next: its traffic went on all the time (docs/decisions/0031).
+ */
+export const FADE_MS = 3000;
+
+/** What a table that knows `before` must be told to know `after`: an upsert for what is new or changed, a removal for what is gone; at once for who said so. */
+export function differences(
+  before: ReadonlyMap<StackKey, Stack>,
+  after: ReadonlyMap<StackKey, Stack>,
+  left: ReadonlySet<StackKey>,
+): SourceEvent[] {
   const events: SourceEvent[] = [];
   for (const [key, { record }] of after) {
     const known = before.get(key)?.record;
@@ -90,7 +100,8 @@ export function differences(before: ReadonlyMap<StackKey, Stack>, after: Readonl
   for (const [key, { record }] of before) {
     if (after.has(key)) continue;
     const { stack_id, instance, boot, seq } = record;
-    events.push({ type: 'remove', gone: { stack_id, instance, boot, seq } });
+    const fading = left.has(key) ? {} : { fadeMs: FADE_MS };
+    events.push({ type: 'remove', gone: { stack_id, instance, boot, seq }, ...fading });
   }
   return events;
 }

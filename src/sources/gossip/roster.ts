@@ -1,6 +1,6 @@
 /** The stacks as the peer table was last told them. Is given the time; milliseconds of a monotonic clock. */
 import type { SourceEvent } from '../source.ts';
-import { differences, merged, type Stack, type StackKey, type View } from './members.ts';
+import { differences, FADE_MS, merged, type Stack, type StackKey, type View } from './members.ts';
 
 /** An agent that starts again has met its old peers by then, or they are gone. */
 const SETTLE_MS = 10_000;
@@ -18,9 +18,12 @@ export class Roster {
     return this.#known.size;
   }
 
-  /** A new agent starts: it knows nobody yet, which does not mean that nobody is there. */
-  begin(now: number): void {
-    this.#settlesAt = this.#known.size === 0 ? now : now + SETTLE_MS;
+  /**
+   * A new agent starts: it knows nobody yet, which does not mean that nobody is there. `remembered`: an earlier process has left stacks to be
+   * found again, which the table knows.
+   */
+  begin(now: number, remembered: boolean): void {
+    this.#settlesAt = this.#known.size === 0 && !remembered ? now : now + SETTLE_MS;
   }
 
   /** Whether the agent's list can be taken for all that there is. */
@@ -34,11 +37,14 @@ export class Roster {
     const before = this.#known;
     if (!this.settled(now)) {
       this.#known = merged(before, view);
-      return differences(before, this.#known);
+      return differences(before, this.#known, view.left);
     }
     this.#known = view.stacks;
-    if (now < this.#snapshotAt) return differences(before, this.#known);
+    const changes = differences(before, this.#known, view.left);
+    if (now < this.#snapshotAt) return changes;
     this.#snapshotAt = now + SNAPSHOT_MS;
-    return [{ type: 'snapshot', records: [...view.stacks.values()].map(({ record }) => record) }];
+    const goodbyes = changes.filter((event) => event.type === 'remove' && event.fadeMs === undefined);
+    const records = [...view.stacks.values()].map(({ record }) => record);
+    return [...goodbyes, { type: 'snapshot', records, fadeMs: FADE_MS }];
   }
 }
