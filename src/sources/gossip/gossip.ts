@@ -188,7 +188,7 @@ export class GossipSource implements Source {
 
   #report(session: Session): void {
     if (this.#unfit !== undefined) return this.#setState(false, this.#unfit);
-    if (!this.#roster.settled(performance.now())) return;
+    if (!this.#roster.telling(performance.now())) return;
     const [refusal] = session.refusals;
     if (refusal !== undefined) return this.#setState(false, refusal);
     const { keys, seeds, profile } = this.#config;

@@ -12,6 +12,8 @@ const SNAPSHOT_MS = 10_000;
 export class Roster {
   #known: ReadonlyMap<StackKey, Stack> = new Map();
   #settlesAt = 0;
+  /** The agent is not the first of this process. */
+  #again = false;
   #snapshotAt = 0;
 
   get size(): number {
@@ -23,7 +25,13 @@ export class Roster {
    * found again, which the table knows.
    */
   begin(now: number, remembered: boolean): void {
-    this.#settlesAt = this.#known.size === 0 && !remembered ? now : now + SETTLE_MS;
+    this.#again = this.#known.size > 0;
+    this.#settlesAt = !this.#again && !remembered ? now : now + SETTLE_MS;
+  }
+
+  /** Whether the agent's state says something: one that took another's place has first to meet the peers that it had. */
+  telling(now: number): boolean {
+    return !this.#again || this.settled(now);
   }
 
   /** Whether the agent's list can be taken for all that there is. */
