@@ -25,6 +25,8 @@ export interface Desired {
   readonly ownMtu: number | undefined;
 }
 
+export const EMPTY_PLAN: Plan = { bridgeAdd: [], ipAdd: [], nft: [], ipDelete: [], bridgeDelete: [] };
+
 export function isEmpty(plan: Plan): boolean {
   return Object.values(plan).every((lines) => lines.length === 0);
 }
@@ -151,7 +153,7 @@ export function makePlan(desired: Desired, observed: Observed): Plan {
   const { overlay, tables, device, ownMtu } = desired;
   const states = { netdev: observed.netdev, ip: observed.ip };
   const nft = tables.flatMap((table) => nftPlan(table, states[table.family], overlay.elements));
-  if (!device) return { bridgeAdd: [], ipAdd: [], nft, ipDelete: [], bridgeDelete: [] };
+  if (!device) return { ...EMPTY_PLAN, nft };
   const routes = routePlan(overlay.tables, observed.overlay);
   const own = ownMtu === undefined ? [] : ownPathPlan(ownMtu, observed);
   const ipAdd = [...strayPlan(overlay.tables, observed.routes), ...routes.ipAdd, ...own];

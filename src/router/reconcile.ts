@@ -12,7 +12,7 @@ import type { Observed } from '../kernel/observed.ts';
 import { ROUTE_PROTOCOL, SEAL_PROTOCOL, VXLAN_DEVICE, WG_DEVICES } from '../kernel/owned.ts';
 import { formatPrefix } from '../net/ipv4.ts';
 import { vtepMac } from '../net/mac.ts';
-import { type Desired, makePlan, planSize } from '../plan/plan.ts';
+import { type Desired, EMPTY_PLAN, makePlan, planSize } from '../plan/plan.ts';
 import { runOk } from '../process/run.ts';
 import type { SelfEntry } from '../state/discovery-file.ts';
 import type { Problem } from '../state/router-file.ts';
@@ -137,6 +137,13 @@ function foreignRoutes(observed: Observed, subnets: { has(subnet: string): boole
   }));
 }
 
+/**
+ * Whether an earlier process of this container has programmed peers. Until discovery has spoken to this one they stay as they are: that its file
+ * is late, damaged or gone says nothing of them.
+ */
+const leadsSomewhere = ({ overlay, netdev }: Observed) =>
+  overlay.routes.size > 0 || [...netdev.elements.values()].some(({ size }) => size > 0);
+
 /** A failing line is a problem of its own. */
 const refusedLines = (failures: readonly string[]): Problem[] =>
   failures.slice(0, 5).map((message) => ({ code: 'kernel-refused', message }));
@@ -255,7 +262,7 @@ export async function reconcile(
   const there = await prepare(config, around, remembered, input, problems, notes);
   const { observed, facts, served, tunnel } = there;
   const { desired, device, subnets, accepted } = desiredState(there, input, config, around);
-  const plan = makePlan(desired, observed);
+  const plan = input || !leadsSomewhere(observed) ? makePlan(desired, observed) : EMPTY_PLAN;
   const { tables, lengths } = desired.overlay;
   problems.push(...refusals(accepted), ...foreignRoutes(observed, tables.routes));
   const refused = refusedLines(await applyPlan(plan));

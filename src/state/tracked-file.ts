@@ -14,6 +14,7 @@ export class TrackedFile<T> {
   readonly #maxBytes: number;
   readonly #parse: (text: string) => Parsed<T>;
   #signature = '';
+  #looking: Promise<unknown> = Promise.resolve();
 
   constructor(path: string, maxBytes: number, parse: (text: string) => Parsed<T>) {
     this.path = path;
@@ -21,15 +22,22 @@ export class TrackedFile<T> {
     this.#parse = parse;
   }
 
-  /** Reads the file when it differs from the last look. Never throws. */
-  async look(): Promise<Look<T>> {
+  /**
+   * Reads the file when it differs from the last look. Never throws. One look after the other, in the order in which they were asked for: who
+   * hears "unchanged" can be sure that what was found before has been told, and not only that somebody else is at it.
+   */
+  look(): Promise<Look<T>> {
+    const look = this.#looking.then(() => this.#look());
+    this.#looking = look;
+    return look;
+  }
+
+  async #look(): Promise<Look<T>> {
     try {
       const signature = await this.#stat();
       if (signature === this.#signature) return { kind: 'unchanged' };
       this.#signature = signature;
       const text = signature === 'absent' ? undefined : await readCapped(this.path, this.#maxBytes);
-      // A look that began later has seen another file, and may have told of it by now.
-      if (signature !== this.#signature) return { kind: 'unchanged' };
       if (text === undefined) return { kind: 'absent' };
       const parsed = this.#parse(text);
       return parsed.ok ? { kind: 'good', value: parsed.value } : { kind: 'bad', error: parsed.error };

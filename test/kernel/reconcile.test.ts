@@ -76,6 +76,15 @@ test('from a fresh container: gateway, device, one peer; the second pass is empt
   assert.match(await bridge('fdb show dev vxlan0'), new RegExp(`${vtepMac('stack-2')} dst 192.168.0.2`));
 });
 
+test('before discovery has spoken to it, a process leaves what the one before it has programmed', async () => {
+  await settles([record(2)]);
+  const speechless = await reconcile(CONFIG, AROUND, { port: 4789, gateway: '172.30.0.2' }, undefined);
+  assert.equal(speechless.changed, 0);
+  assert.match(await ip('route get 10.100.2.7'), /via 10\.100\.2\.2 dev vxlan0/);
+  assert.equal((await pass([])).routed, 0, 'what discovery says counts at once');
+  assert.doesNotMatch(await ip('route get 10.100.2.7'), /vxlan0/);
+});
+
 const offload = async () => /^tx-checksumming: (on|off)/m.exec(await runOk(['ethtool', '-k', 'vxlan0']))?.[1];
 
 test('published underlay: transmit checksum offload is on, until a stack of this host is behind a proxy in user space', async () => {

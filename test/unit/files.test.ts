@@ -63,6 +63,18 @@ test('a tracked file is read again only when it changed, and a bad one is told a
   }
 });
 
+test('looks that are asked for together are told in that order: nobody hears "unchanged" before the news', async () => {
+  const path = join(folder, 'together.json');
+  const tracked = new TrackedFile(path, 1_000_000, (text) => parseJson(v.object({ n: v.number() }), text, 1_000_000));
+  for (let n = 0; n < 20; n += 1) {
+    await writeAtomic(path, JSON.stringify({ n, filler: 'x'.repeat(100_000) }));
+    const told: string[] = [];
+    const look = () => tracked.look().then(({ kind }) => told.push(kind));
+    await Promise.all([look(), look(), look()]);
+    assert.deepEqual(told, ['good', 'unchanged', 'unchanged']);
+  }
+});
+
 test('the log lets one message of a kind through and counts the rest', () => {
   const limiter = new LogLimiter(1000);
   assert.deepEqual(
