@@ -103,7 +103,7 @@ test('a killed daemon is back at once, and the supervisor says why it went', asy
   assert.equal(await it.ended, 0);
 });
 
-test('one that dies again and again is started ever more seldom', async () => {
+test('what dies again and again is started ever more seldom, after at most 3 s', async () => {
   const it = supervise('exit 1');
   await started(it, 4, 6);
   // It has ended a fourth time, and the supervisor waits.
@@ -112,6 +112,11 @@ test('one that dies again and again is started ever more seldom', async () => {
   const at = it.starts().map((start) => start.at);
   const pauses = at.slice(1).map((time, i) => Math.round(time - at[i]!));
   assert.deepEqual(pauses.slice(0, 3), [0, 1, 3]);
+  // Two deaths in a row must be over before a gossip takes a discovery for dead.
+  const said = [...it.stderr().matchAll(/starting it again(?: in (\d+) s)?/g)].map(([, seconds = '0']) =>
+    Number(seconds),
+  );
+  assert.deepEqual(said.slice(0, 4), [0, 1, 3, 3]);
   assert.equal(await it.ended, 0, 'stopped during a pause');
 });
 
