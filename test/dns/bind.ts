@@ -1,12 +1,12 @@
 /** A BIND 9 of a test's own: in the foreground, with everything in a temporary folder, ended with the test however that ends. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DnsServer, TsigAlgorithm, TsigKey } from '../../src/config/dns-config.ts';
+import { freePort } from '../support/free-port.ts';
 
 export const DOMAIN = 'docker.example';
 
@@ -46,14 +46,6 @@ export const zoneFile = (records = '', serial = 1) => `$TTL 5
 ns IN A 127.0.0.1
 ${records}
 `;
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve));
-  const { port } = socket.address();
-  await new Promise<void>((resolve) => socket.close(resolve));
-  return port;
-}
 
 function configuration(
   folder: string,

@@ -2,13 +2,13 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { EtcdConfig } from '../../src/config/etcd-config.ts';
+import { freePort } from '../support/free-port.ts';
 
 const execFileAsync = promisify(execFile);
 
@@ -60,14 +60,6 @@ export function removeAtExit(folder: string): void {
   leftovers.add(folder);
 }
 
-async function freePort(host: string): Promise<number> {
-  const server = createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 export class EtcdMember {
   readonly url: string;
   readonly #args: readonly string[];
@@ -86,6 +78,11 @@ export class EtcdMember {
 
   get pid(): number {
     return this.#child!.pid!;
+  }
+
+  /** It ended by itself. */
+  get ended(): boolean {
+    return this.#child !== undefined && this.#child.exitCode !== null;
   }
 
   /** Starts the member. Whether it serves is for the caller to wait for, since one of several cannot serve alone. */
@@ -192,7 +189,8 @@ export class EtcdCluster {
         } catch (cause) {
           // An etcd that wants a user says so, and so it serves.
           if (/user name is empty|permission denied/.test(String(cause))) break;
-          if (performance.now() > deadline) throw new Error(`etcd does not serve: ${cause}\n${member.log()}`);
+          if (member.ended || performance.now() > deadline)
+            throw new Error(`etcd does not serve: ${member.log().slice(-500)}\n${cause}`);
           await sleep(100);
         }
       }
