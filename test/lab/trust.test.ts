@@ -216,8 +216,10 @@ test('keys change under running containers and a TCP transfer: OLD; OLD,NEW; NEW
     // What is sealed with the new key alone has been announced and heard, several times.
     await sleep(5000);
   };
-  const { longestSilence, bytes } = await transfer(a, b, 'under-a-change-of-keys', change);
-  console.log(`group keys changed under a transfer of ${bytes} bytes: longest silence ${longestSilence} ms`);
+  const { longestSilence, longestGap, bytes } = await transfer(a, b, 'under-a-change-of-keys', change);
+  console.log(
+    `group keys changed under a transfer of ${bytes} bytes: longest silence ${longestSilence} ms (${longestGap} with the turns that its ends did not get)`,
+  );
   assert.ok(bytes > 100_000, `${bytes} bytes`);
   assert.ok(longestSilence < 1000, `silent for ${longestSilence} ms`);
   const [sent, lost] = (await watch).split(' ').map(Number);
