@@ -61,6 +61,8 @@ export class DiscoveryDaemon {
   /** When it was last looked for what is past its time. */
   #expiredAt = Number.NEGATIVE_INFINITY;
   #hostCheckedAt = Number.NEGATIVE_INFINITY;
+  /** Its own file may have been changed since the last tick, by whomever. */
+  #touched = false;
   #stopped = false;
 
   constructor(config: DiscoveryConfig, sources: readonly Source[], clock: Clock, log: Logger, trust?: Trust) {
@@ -95,9 +97,13 @@ export class DiscoveryDaemon {
     this.#trust?.hold(this.#inherited?.peers ?? []);
     if (this.#config.metricsPort !== 'off') await this.#observe();
     const watcher = watchFile(this.#routerFile.path, () => void this.#lookAtRouter());
+    const ownWatcher = watchFile(this.#file.path, () => {
+      this.#touched = true;
+    });
     const tick = setInterval(() => void this.#tick(), TICK_MS);
     this.#stoppers.push(
       () => watcher.close(),
+      () => ownWatcher.close(),
       () => clearInterval(tick),
     );
     this.#trust?.start({
@@ -160,7 +166,9 @@ export class DiscoveryDaemon {
       this.#deadline = this.#table.nextDeadline(now);
       this.#file.changed();
     } else if (this.#file.isDue(now)) this.#file.changed();
-    this.#file.inspect();
+    // At the tick and not at each event: whoever writes into the file without end does not make this daemon write as often.
+    if (this.#touched) this.#file.inspect();
+    this.#touched = false;
     this.#updateHealth();
   }
 

@@ -40,6 +40,8 @@ export class MulticastSource implements Source {
   #lastSent = Number.NEGATIVE_INFINITY;
   #running = false;
   #opening = false;
+  /** Something came since the kernel was last asked what it had to drop. */
+  #received = false;
   /** Senders heard in this and in the last counting window: how many share the group. */
   #heard = new Set<string>();
   #heardBefore = 0;
@@ -116,8 +118,12 @@ export class MulticastSource implements Source {
     const losses = new Losses(this.#config.port);
     let lookedAt = performance.now();
     this.#listening = setInterval(() => {
-      const [from, lost] = [lookedAt, losses.fresh()];
+      const from = lookedAt;
       lookedAt = performance.now();
+      // A queue from which nothing came was not full, unless nobody was there to read: then this turn is late.
+      const idle = !this.#received && lookedAt - from < 2 * LOSSES_MS;
+      this.#received = false;
+      const lost = idle ? 0 : losses.fresh();
       if (lost === 0) return;
       const message = `${lost} datagrams came faster than they can be read and were lost; meanwhile nobody is given up for being silent`;
       this.#emit({ type: 'deaf', forMs: lookedAt - from, message });
@@ -166,6 +172,7 @@ export class MulticastSource implements Source {
   }
 
   #receive(datagram: Buffer, from: string): void {
+    this.#received = true;
     // The socket stays open for the goodbyes: an answer scheduled meanwhile would go on announcing for ever.
     if (!this.#running) return;
     // An envelope is for one time only, and is opened each time.
