@@ -20,10 +20,10 @@ export const CHURN: readonly string[] = [
   'router-file-garbage',
 ];
 /**
- * The daemons give memory back once a minute (image/compact.mjs), and not while they know 200 stacks; between, V8 keeps what the last stretch of
+ * The daemons give memory back every five minutes (image/compact.mjs), and not while they know 200 stacks; between, V8 keeps what the last stretch of
  * work has used as a reserve. So memory is compared by the least of some minutes: a leak raises that too.
  */
-const WINDOW_S = 150;
+const WINDOW_S = 330;
 /** Until every kind of churn was there at least twice: code is compiled, caches and tables have had their largest size. */
 const WARM_S = 240;
 /** A run shorter than this has no two windows after that. */
