@@ -2,6 +2,7 @@
 import type { CommonConfig } from '../config/common.ts';
 import { ConfigError, type Environment, EXIT_CONFIG } from '../config/variables.ts';
 import { type Logger, startLog } from './log.ts';
+import { patience } from './patience.ts';
 
 export interface Daemon {
   start(): Promise<void>;
@@ -56,7 +57,7 @@ export async function runDaemon<C extends CommonConfig>(
     if (stopping) return;
     stopping = true;
     log.info(`stopping (${signal})`);
-    setTimeout(() => process.exit(0), STOP_MS).unref();
+    void patience(STOP_MS).then(() => process.exit(0));
     daemon.stop().then(
       () => process.exit(0),
       (cause: Error) => {

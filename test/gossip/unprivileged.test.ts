@@ -1,9 +1,10 @@
 /** As in the container: another user, no capability, a read-only root file system, and two folders to write in. Run `npm run build` before. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { HOST_IP, inPrivateNetwork } from '../conformance/network.ts';
 import { within } from '../support/hosts.ts';
@@ -57,16 +58,18 @@ exec setpriv --reuid=${USER} --regid=${USER} --clear-groups --inh-caps=-all --bo
   return { state, run, child };
 }
 
+type Daemon = ReturnType<typeof start>;
+
+function peers({ state }: Daemon): { stack_id: string }[] {
+  try {
+    return JSON.parse(readFileSync(join(state, 'discovery.json'), 'utf8')).peers;
+  } catch {
+    return [];
+  }
+}
+
 test('two daemons without any right find each other, and write nowhere else', async () => {
   const [a, b] = [start('stack-a'), start('stack-b')];
-  const peers = ({ state }: typeof a) => {
-    try {
-      return (JSON.parse(readFileSync(join(state, 'discovery.json'), 'utf8')) as { peers: { stack_id: string }[] })
-        .peers;
-    } catch {
-      return [];
-    }
-  };
   const met = () => peers(a)[0]?.stack_id === 'stack-b' && peers(b)[0]?.stack_id === 'stack-a';
   await within(20_000, 'they find each other', met);
   // Files that are being written have a name of their own for a moment.
@@ -84,4 +87,29 @@ test('two daemons without any right find each other, and write nowhere else', as
   assert.equal(await ended, 0);
   await within(5000, 'the goodbye is heard', () => peers(b).length === 0);
   assert.deepEqual(written(a.run), ['health']);
+});
+
+test('a goodbye is heard although the host stands still in the middle of it', async () => {
+  const [c, d] = [start('stack-c'), start('stack-d')];
+  const knows = () => peers(d).some(({ stack_id }) => stack_id === 'stack-c');
+  await within(
+    20_000,
+    'they find each other',
+    () => knows() && peers(c).some(({ stack_id }) => stack_id === 'stack-d'),
+  );
+  const daemon = c.child.pid!;
+  const both = [
+    daemon,
+    ...execFileSync('pgrep', ['-P', `${daemon}`], { encoding: 'utf8' })
+      .trim()
+      .split('\n')
+      .map(Number),
+  ];
+  assert.equal(both.length, 2, 'the daemon and its Serf');
+  c.child.kill('SIGTERM');
+  await sleep(2);
+  for (const pid of both) process.kill(pid, 'SIGSTOP');
+  await sleep(1000);
+  for (const pid of both) process.kill(pid, 'SIGCONT');
+  await within(3000, 'the goodbye is heard', () => !knows());
 });

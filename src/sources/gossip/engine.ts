@@ -5,6 +5,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { GossipConfig } from '../../config/gossip-config.ts';
+import { patience } from '../../process/patience.ts';
 import type { StackRecord } from '../../record/record.ts';
 import { readCapped } from '../../state/atomic-file.ts';
 import {
@@ -26,6 +27,8 @@ const START_MS = 15_000;
 const RETRY_MS = 15;
 /** With the end of the process: less than the second in which a daemon has to stop. */
 export const LEAVE_MS = 600;
+/** Never reached: who leaves waits less long. */
+const ANSWER_MS = 60_000;
 const LOOPBACK = '127.0.0.1';
 /**
  * pdeathsig: when this process dies, however it dies, its agent must not go on announcing the stack. Compression takes large gossips
@@ -188,11 +191,16 @@ export class Engine {
     }
   }
 
-  /** Says goodbye, for at most `withinMs`. Serf takes two seconds to be sure that everybody has heard it; the first hear it in 0.2 s. */
+  /**
+   * Says goodbye, for at most `withinMs`. Serf takes two seconds to be sure that everybody has heard it; the first hear it in 0.2 s. The time is
+   * counted in turns: while the host stood still Serf could not speak either.
+   */
   async leave(withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    const left = () => Math.max(1, deadline - performance.now());
-    while (!this.#gone && performance.now() < deadline) {
+    let over = false;
+    const waited = patience(withinMs, () => this.#gone).then(() => {
+      over = true;
+    });
+    while (!this.#gone && !over) {
       // A connection each: neither must wait for the other.
       const connections = await Promise.all([this.connect(), this.connect()]).catch(() => undefined);
       if (!connections) {
@@ -201,8 +209,8 @@ export class Engine {
       }
       const [forTags, forLeave] = connections;
       const goodbye = { Tags: { [GOODBYE_TAG]: '1' }, DeleteTags: [] };
-      const said = [forTags.call('tags', goodbye, left()), forLeave.call('leave', undefined, left())];
-      await Promise.race([Promise.allSettled(said), this.ended]);
+      const said = [forTags.call('tags', goodbye, ANSWER_MS), forLeave.call('leave', undefined, ANSWER_MS)];
+      await Promise.race([Promise.allSettled(said), this.ended, waited]);
       for (const connection of connections) connection.close();
       return;
     }
