@@ -3,11 +3,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# What a run without arguments does: first what counts milliseconds and lost probes, alone; then two lanes side by side, each one level
+# What a run without arguments does: first what counts milliseconds and lost packets, alone; then two lanes side by side, each one level
 # after the other, since levels of one lane share parts of the machine.
-ALONE=(figures chaos)
-LANE_1=(unit kernel fuzz sources engines kernels browser)
-LANE_2=(lab contexts examples)
+ALONE=(figures chaos lab engines)
+LANE_1=(unit kernel fuzz sources kernels browser)
+LANE_2=(contexts examples)
 # Only when named: these want the machine for themselves.
 EXTRA=(bench long)
 LEVELS=("${ALONE[@]}" "${LANE_1[@]}" "${LANE_2[@]}")
@@ -16,22 +16,22 @@ usage() {
 Usage: scripts/test.sh [LEVEL...]
        scripts/test.sh FILE.test.ts...
 
-  figures   what discovery promises in milliseconds and megabytes, measured; before all else, with the machine for itself (root)
-  chaos     five minutes of faults in a lab of three hosts, against a model, and an upgrade from earlier images; likewise (root)
+  figures   what discovery promises in milliseconds and megabytes, measured; before all else (root)
+  chaos     five minutes of faults in a lab of three hosts, against a model, and an upgrade from earlier images (root)
+  lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
+  engines   the conformance suite of Serf, and failures of etcd, BIND and Serf at length (root)
   unit      pure parts, with property tests; types and style (no root)
   kernel    real kernel objects in network namespaces, and quickstart.sh (root)
   fuzz      two seconds of fuzzing of each parser, its corpus, 100,000 of each kind of false announcement, and a flood of datagrams (root)
-  kernels   the daemons on Debian's stock kernels 6.1 and 6.12, in QEMU (root)
   sources   the conformance suite of the discovery sources against the real thing: multicast, etcd, BIND (root)
-  engines   the same of Serf, and failures of all three engines at length (root)
+  kernels   the daemons on Debian's stock kernels 6.1 and 6.12, in QEMU (root)
   browser   the map's page in a headless Chromium (root, to install it)
-  lab       several hosts with a Docker Engine each, on this machine (root; see docs/lab.md)
   contexts  several hosts driven over SSH from a fourth, in the lab (root)
   examples  every compose file of examples/ started as its README says, in the lab (root)
   bench     that the benchmark runs; only when named (root)
   long      what takes a quarter of an hour: cuts of five minutes, 200 members of a gossip; only when named (root)
 
-The seven from unit on run beside the three from lab on; what a level prints is then shown when it ends.
+The first four have the machine for themselves. Then the six from unit on run beside the last two; what a level prints is shown when it ends.
 Installs what is missing: npm packages, and Debian packages by apt-get when root.
 With CI=true nothing may be skipped.
 TEXT
