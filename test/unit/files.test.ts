@@ -8,7 +8,7 @@ import { LogLimiter, startLog } from '../../src/process/log.ts';
 import { run } from '../../src/process/run.ts';
 import { parseJson } from '../../src/record/record.ts';
 import { hasNetAdmin } from '../../src/router/preflight.ts';
-import { announceInterval, answerDelay, lifetime } from '../../src/sources/multicast/timing.ts';
+import { announceInterval, answerDelay, jittered, lifetime } from '../../src/sources/multicast/timing.ts';
 import { readCapped, removeLeftovers, writeAtomic } from '../../src/state/atomic-file.ts';
 import { TrackedFile } from '../../src/state/tracked-file.ts';
 
@@ -90,7 +90,15 @@ test('the multicast group sends at a bounded rate however many stacks there are'
   assert.equal(answerDelay(10_000, 1), 4000);
   assert.ok(answerDelay(3, 1) < 30);
   assert.deepEqual(lifetime(30_000, 90_000), { staleAfterMs: 45_000, expireAfterMs: 90_000 });
-  assert.equal(lifetime(200_000, 90_000).expireAfterMs, 600_000);
+  assert.equal(lifetime(200_000, 90_000).expireAfterMs, 700_000);
+});
+
+test('a slow sender of which two announcements were lost is there until its third, however late', () => {
+  for (const stacks of [205, 1000, 10_000]) {
+    const intervalMs = announceInterval(2000, stacks);
+    const third = 3 * jittered(intervalMs, 1);
+    assert.ok(lifetime(intervalMs, 8000).expireAfterMs > third, `${stacks} stacks: ${third} ms`);
+  }
 });
 
 test('NET_ADMIN is bit 12 of the effective set', () => {

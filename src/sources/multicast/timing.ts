@@ -25,8 +25,15 @@ export function answerDelay(stacks: number, random: number): number {
   return Math.min(4000, 20 + stacks * 0.4) * random;
 }
 
-/** Stale after one interval missed and a half, given up after PEER_TIMEOUT, but never before three intervals of a slow sender. */
+/** In which a third announcement comes after two that were lost, each up to a tenth late. */
+const THIRD_COMES_WITHIN = 3.5;
+
+/**
+ * Stale after one interval missed and a half; given up after PEER_TIMEOUT where three intervals fit in it. A sender that is slower than that,
+ * since many share the group, has until its third announcement must have come.
+ */
 export function lifetime(senderIntervalMs: number, peerTimeoutMs: number): Lifetime {
-  const expireAfterMs = Math.max(peerTimeoutMs, 3 * Math.min(senderIntervalMs, 3_600_000));
+  const intervalMs = Math.min(senderIntervalMs, 3_600_000);
+  const expireAfterMs = 3 * intervalMs <= peerTimeoutMs ? peerTimeoutMs : THIRD_COMES_WITHIN * intervalMs;
   return { staleAfterMs: Math.min(1.5 * senderIntervalMs, expireAfterMs), expireAfterMs };
 }
